@@ -15,7 +15,7 @@ from dbxdec.authoring.surroundings import Surroundings
 from dbxdec.errors import AuthoringError, Problem, shown
 from dbxdec.model import dag, kinds
 from dbxdec.model.variables import names_in
-from dbxdec.support.records import dataclass
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring.settings import plain
 from dbxdec.model.mistakes import forgiving
-from dbxdec.support.records import dataclass
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from dbxdec.authoring.definitions import arguments_of
 from dbxdec.errors import Problem, RunError, concerning
 from dbxdec.model import dag
 from dbxdec.model.typehints import Annotation, of_parameter
+from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 _FRAMES = frozenset({"polars.DataFrame", "polars.LazyFrame"})
 _UNSAID = Annotation("", Any)
-_LIKELY = re.compile(r"Frame\[|\bAnnotated\[")
+_LIKELY = pattern(r"Frame\[|\bAnnotated\[")
 _NONE = "-"
-_NAMES = re.compile(r"[\w.]+")
+_NAMES = pattern(r"[\w.]+")
 
 
 def unresolved(note: Annotation, what: str, writes: Collection[str] | None) -> tuple[str, str] | None:

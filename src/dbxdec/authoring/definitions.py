@@ -5,7 +5,6 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
-import re
 import weakref
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import SourceLocation
 from dbxdec.model import signatures
 from dbxdec.model.typehints import layers, unwrapped
-from dbxdec.support.records import dataclass
+from dbxdec.records import dataclass
+from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 # Control characters other than tab and newline, and halves of surrogate pairs.
-_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNSHOWN = pattern(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 # The number of functions made from each code object. By identity: equal code in two modules is not the same place.
 _times: dict[int, tuple[weakref.ref[CodeType], int]] = {}
 

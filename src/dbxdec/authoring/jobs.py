@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, overload
 
 from dbxdec.authoring import recording
@@ -26,6 +26,7 @@ from dbxdec.model import dag, signatures
 from dbxdec.model.comparisons import compared_parameters
 from dbxdec.model.mistakes import forgiving, is_defining, spoiled
 from dbxdec.model.variables import JOINING, BundleVariable
+from dbxdec.records import dataclass
 from dbxdec.support.pauses import without_collection
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from dbxdec.model.annotations import is_union
 from dbxdec.model.secrets import Secret
 from dbxdec.model.typehints import type_name
 from dbxdec.model.variables import BundleVariable, has_token
-from dbxdec.support.records import dataclass
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

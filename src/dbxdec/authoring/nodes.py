@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring import recording
@@ -16,6 +16,7 @@ from dbxdec.io_managers.base import Mistaken
 from dbxdec.model import dag
 from dbxdec.model.typehints import unwrapped
 from dbxdec.model.values import ANY, ValueType
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +114,7 @@ class Step(_Ordered):
     environment: Environment | None = None
 
 
-@dataclass
+@dataclass()
 class Recorder(recording.Recording):
     """Collects calls and problems while a job's body runs. A wrong call is noted and the body continues."""
 

@@ -10,7 +10,7 @@ from dbxdec.authoring.settings import plain
 from dbxdec.errors import listed
 from dbxdec.io_managers.base import IoManager, Mistaken, io_reference
 from dbxdec.model import dag, typehints
-from dbxdec.support.records import dataclass
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dis
 import enum
 import functools
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from dbxdec.errors import Problem, SourceLocation
 from dbxdec.io_managers.base import IoManager
 from dbxdec.model.typehints import layers
 from dbxdec.model.variables import BundleVariable, has_token, names_in
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ _DEEPEST = 3
 _CONTAINERS = (list, tuple, dict, set, frozenset, MappingProxyType)
 
 
-@dataclass
+@dataclass()
 class Surroundings:
     """The surroundings of the functions of a project. Each function is searched once, however many tasks call it."""
 

@@ -16,7 +16,7 @@ from dbxdec.errors import Problem, SourceLocation, shown
 from dbxdec.io_managers.base import IoManager, Mistaken
 from dbxdec.model.mistakes import forgiving, is_defining, spoiled
 from dbxdec.model.typehints import given_by_runs, unwrapped
-from dbxdec.support.records import dataclass
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

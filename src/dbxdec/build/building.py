@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from dbxdec.errors import (
     listed,
 )
 from dbxdec.model import contract_forms, soundness
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,6 +26,7 @@ from dbxdec.errors import (
 from dbxdec.model import outside, storage_paths
 from dbxdec.model.dag import places_of
 from dbxdec.model.variables import MISTAKEN, TARGET, names_in, resolve
+from dbxdec.records import dataclass
 from dbxdec.support.forms import table
 
 if TYPE_CHECKING:

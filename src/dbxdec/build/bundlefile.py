@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build.codegen.render import artifact_name as artifact_name
 from dbxdec.errors import ConfigError, Problem, SourceLocation
+from dbxdec.records import dataclass
 from dbxdec.support import documents
 from dbxdec.support.forms import at, table
 

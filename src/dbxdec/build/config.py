@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ConfigError, Problem, did_you_mean
+from dbxdec.records import dataclass
 from dbxdec.support import documents
 from dbxdec.support.forms import at, table
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import packaging
 import pathspec
 
 from dbxdec.errors import ConfigError, Problem
+from dbxdec.records import dataclass
 from dbxdec.support import documents
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from dbxdec.build.pinning import Pinning
 from dbxdec.errors import ConfigError, Problem, did_you_mean
 from dbxdec.model.locked import UNKNOWN, Locked, Pins, python_of
 from dbxdec.platform import owned
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -12,7 +12,6 @@ import io
 import os
 import re
 import zipfile
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 import dbxdec
 from dbxdec.errors import Problem
 from dbxdec.model.locked import OWN
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

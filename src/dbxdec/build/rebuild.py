@@ -10,13 +10,13 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dbxdec.build import config, freshness
 from dbxdec.errors import ConfigError, DbxdecError, ManifestError, Problem
+from dbxdec.records import dataclass
 from dbxdec.support import streams
 from dbxdec.support.boundary import refusal
 

@@ -15,7 +15,6 @@ import re
 import shutil
 import zipfile
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from dbxdec.build.codegen.libraries import FOLDER, local_version, own_name
 from dbxdec.build.codegen.paths import is_local
 from dbxdec.build.wheels import opened
 from dbxdec.errors import ManifestError, Problem
+from dbxdec.records import dataclass
 from dbxdec.support import files
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from hatchling.builders.wheel import WheelBuilder
 
 from dbxdec.build import blame, config
 from dbxdec.errors import ConfigError, DbxdecError, Problem
+from dbxdec.records import dataclass
 from dbxdec.support import documents
 
 if TYPE_CHECKING:

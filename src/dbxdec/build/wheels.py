@@ -16,12 +16,13 @@ import zipfile
 import zlib
 from base64 import urlsafe_b64encode
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import ManifestError, Problem, RunError
 from dbxdec.model import contract_forms, protocol
 from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -6,7 +6,7 @@ import datetime as dt
 import itertools
 import sys
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from dbxdec.local.backfill_report import check_target
 from dbxdec.local.backfills import Record
 from dbxdec.local.variables import local_values
 from dbxdec.platform.run_if import State
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -5,12 +5,11 @@ Frozen data, without an engine: those who read and write know nothing else of ea
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import asdict, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from dbxdec.support.records import dataclass
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,7 +147,7 @@ version that the task wrote. "changed": like "run", but for a merge only the row
 """
 
 
-@dataclasses.dataclass(slots=True)
+@dataclass(slots=True)
 class ReadFacts:
     """What a manager has told of a read, for the log line and the record of a local run."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
 from dbxdec.local import ledger
+from dbxdec.records import dataclass
 from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:

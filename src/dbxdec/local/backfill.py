@@ -8,7 +8,7 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
@@ -18,6 +18,7 @@ from dbxdec.local.asked import key_parameters, moment_of_key
 from dbxdec.local.history import Run
 from dbxdec.local.missing import absence, remedy
 from dbxdec.platform.run_if import State
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

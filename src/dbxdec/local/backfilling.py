@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import DbxdecError
@@ -18,6 +18,7 @@ from dbxdec.local.request import pool_of, prepared, root_of
 from dbxdec.model import checks
 from dbxdec.platform.run_if import State
 from dbxdec.platform.status import SUCCEEDED
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from dbxdec.local.alone import Alone
@@ -46,7 +47,7 @@ class Ended:
         return self.state in SUCCEEDED
 
 
-@dataclass
+@dataclass()
 class _Following:
     """Keeps the output of the tasks that fail."""
 

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from dbxdec.build import wheels
 from dbxdec.build.discovery.modules import hidden
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.model.manifest import MAX_BYTES, PATH, decode
+from dbxdec.records import dataclass
 from dbxdec.support.files import write
 
 if TYPE_CHECKING:

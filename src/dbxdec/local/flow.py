@@ -7,7 +7,7 @@ processes, many at once, and a test calls their functions one after another.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.local.selection import followers
@@ -18,6 +18,7 @@ from dbxdec.platform import conditions, references, run_if
 from dbxdec.platform import known as known_references
 from dbxdec.platform.run_if import State
 from dbxdec.platform.texts import iterations
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from dbxdec.model.dag import Job, Task
@@ -33,7 +34,7 @@ class Executor(Protocol):
         """Wait for a task to end; return the key of one that ended since the last call, or None to be asked again."""
 
 
-@dataclass
+@dataclass()
 class Flow:
     """One run of `job`. `known` has the values of references; each task that ends adds to it, in a new mapping."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.local import forms, journal
 from dbxdec.platform.run_if import State, failed
+from dbxdec.records import dataclass
 from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.platform import status
 from dbxdec.platform.run_if import State
+from dbxdec.records import dataclass
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.local import ledger
@@ -12,6 +12,7 @@ from dbxdec.local.history import Run, read
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.local.resuming import has_stored_nothing
 from dbxdec.platform.run_if import State
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +94,7 @@ def _has_variables(run: Run, variables: Mapping[str, str]) -> bool:
     return all(had.get(name, value) == value for name, value in variables.items())
 
 
-@dataclass
+@dataclass()
 class Meanwhile:
     """The runs that other commands start here while a backfill is at work, also as part of a run of another job."""
 

@@ -38,7 +38,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ from dbxdec.local.history import (
     read,
 )
 from dbxdec.platform.run_if import State
+from dbxdec.records import dataclass
 from dbxdec.support import files
 from dbxdec.support.locks import try_lock
 
@@ -72,7 +73,7 @@ ORPHANS_S = 60.0
 """How long a run waits for tasks that its killed runner has left: they end by themselves as soon as they can."""
 
 
-@dataclass
+@dataclass()
 class Ledger:
     """The record of the current run."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from itertools import product
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from dbxdec.local.question import answer_of
 from dbxdec.model import required, run_keys
 from dbxdec.model.dag import RESULT
 from dbxdec.model.variables import names_in, resolve
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

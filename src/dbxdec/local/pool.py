@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.local.outlets import CLOSED
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,7 +190,7 @@ def interruptible(pool: Pool) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@dataclass
+@dataclass()
 class _Orders:
     """The orders for all tasks. No locks: the handler of a signal may give orders in the middle of anything."""
 
@@ -197,7 +198,7 @@ class _Orders:
     kill: bool = False
 
 
-@dataclass
+@dataclass()
 class _Watch:
     """The time when a task has to be stopped, and the steps taken so far."""
 

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from dbxdec.model import places, protocol
 from dbxdec.model.variables import resolve
 from dbxdec.platform.known import of_run
 from dbxdec.platform.references import resolve as resolve_references
+from dbxdec.records import dataclass
 from dbxdec.support import streams
 from dbxdec.support.masking import Mask, of_this_machine
 

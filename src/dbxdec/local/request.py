@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from dbxdec.local.selection import check_replaced, select
 from dbxdec.local.setting_aside import set_aside
 from dbxdec.local.variables import local_values
 from dbxdec.model import beginnings, places
+from dbxdec.records import dataclass
 from dbxdec.support import streams
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.platform.known import of_run
 from dbxdec.platform.references import resolve
 from dbxdec.platform.run_if import State
+from dbxdec.records import dataclass
 from dbxdec.runtime import task_values
 from dbxdec.support import streams
 from dbxdec.support.files import STATE_FOLDER

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from dbxdec.local import ledger
 from dbxdec.local.parameters import jobs_run_by
 from dbxdec.model import places
 from dbxdec.model.variables import resolve
+from dbxdec.records import dataclass
 from dbxdec.support import files
 
 if TYPE_CHECKING:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build import bundlefile
 from dbxdec.errors import ConfigError, Problem, RunError, SourceLocation, did_you_mean, listed
+from dbxdec.records import dataclass
 from dbxdec.support.forms import at, kind_of, table
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ They are parameters of the job, so they belong to the run: a repair of it has th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.model import dag
 from dbxdec.model.changes import ADOPT, RESTART
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

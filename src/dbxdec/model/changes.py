@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dbxdec.errors import DbxdecError, Problem, did_you_mean, on_one_line
+from dbxdec.records import dataclass
 from dbxdec.support.forms import FormError, strings, take
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ It is not in the build id: only a build that has the library can write it. A con
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ManifestError
 from dbxdec.model import dag
+from dbxdec.records import dataclass
 from dbxdec.support.forms import FormError, at, each_of, kind_of, table, take
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import SourceLocation
 from dbxdec.model.annotations import is_union, strip_optional
 from dbxdec.model.literals import STAND_IN_NAME
-from dbxdec.support.records import dataclass
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

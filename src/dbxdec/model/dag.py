@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 from collections import defaultdict
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dbxdec.errors import Problem, SourceLocation, did_you_mean
-from dbxdec.support.records import dataclass
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -179,7 +178,7 @@ class Output:
         return self.settings.get("keyed") is not False
 
 
-@dataclasses.dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Dependency:
     """A task that has to end first. `outcome` names a branch of a condition task."""
 

@@ -11,10 +11,11 @@ import re
 from dbxdec.model.keys import Periods
 from dbxdec.model.rundate import RunDate
 from dbxdec.model.trigger import REFERENCE, moment_of
+from dbxdec.support.patterns import pattern
 
 Follower = RunDate | Periods
 _KINDS: dict[str, type[RunDate] | type[Periods]] = {"run_date": RunDate, "key": Periods}
-_PASSED_ON = re.compile(r"<dbxdec:(run_date|key) (\S+) ([^<>]*)>(.*)", re.DOTALL)
+_PASSED_ON = pattern(r"<dbxdec:(run_date|key) (\S+) ([^<>]*)>(.*)", re.DOTALL)
 
 
 def passing(follower: Follower, reference: str) -> str:

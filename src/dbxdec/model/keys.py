@@ -11,8 +11,8 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec.model.trigger import zone
+from dbxdec.records import dataclass
 from dbxdec.support.forms import FormError, take
-from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

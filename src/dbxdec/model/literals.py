@@ -10,7 +10,6 @@ import base64
 import datetime as dt
 import importlib
 import math
-import re
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,6 +18,7 @@ from dbxdec.errors import RunError
 from dbxdec.model.secrets import Secret
 from dbxdec.model.variables import BundleVariable, has_token, resolve
 from dbxdec.support.forms import FormError, kind_of
+from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +110,7 @@ def _encode(value: object, path: str) -> Json:
 
 
 # How a value of a run, or a bundle variable, shows itself to people.
-_SHOWN = re.compile(r"<the (?:job parameter|result of the task|task value|state of the task) `|BundleVariable\('")
+_SHOWN = pattern(r"<the (?:job parameter|result of the task|task value|state of the task) `|BundleVariable\('")
 
 
 def _encode_text(value: str, path: str) -> Json:

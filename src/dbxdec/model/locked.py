@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ManifestError
 from dbxdec.platform import pythons
+from dbxdec.records import dataclass
 from dbxdec.support import digests
 from dbxdec.support.forms import by_key, strings, texts
 

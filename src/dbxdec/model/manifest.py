@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from dbxdec.errors import ManifestError, SourceLocation, did_you_mean, listed
 from dbxdec.model import dag, soundness
 from dbxdec.model.job_forms import decode_job
+from dbxdec.records import dataclass
 from dbxdec.support import digests
 from dbxdec.support.forms import FormError, at, kind_of, strings, take, texts
 from dbxdec.support.pauses import without_collection
-from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

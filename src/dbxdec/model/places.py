@@ -6,17 +6,18 @@ import os
 import re
 
 from dbxdec.model.variables import resolve
+from dbxdec.support.patterns import pattern
 
 ROOT = "DBXDEC_LOCAL_ROOT"
 """The environment variable in which the local runner passes that root; unset on the platform."""
 
 # A single letter is a Windows drive.
-_REMOTE = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/{1,3}(?P<rest>.*)", re.DOTALL)
-_FILE = re.compile(r"\Afile:/+", re.IGNORECASE)
+_REMOTE = pattern(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/{1,3}(?P<rest>.*)", re.DOTALL)
+_FILE = pattern(r"\Afile:/+", re.IGNORECASE)
 _MOUNTS = ("/Volumes/", "/dbfs/")
 # `container@account`, where an underscore may stand in neither (learn.microsoft.com, "Naming containers").
 _OF_AZURE = ("abfs", "abfss", "wasb", "wasbs")
-_ODD = re.compile(r"[^A-Za-z0-9._=-]")
+_ODD = pattern(r"[^A-Za-z0-9._=-]")
 
 
 def resolved(template: str) -> str:

@@ -7,7 +7,6 @@ spellings, `--k=v` and `k=v`, reach the entry point, whatever the name.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,9 @@ from dbxdec.model.trigger import REFERENCE, moment_of
 from dbxdec.model.variables import TARGET
 from dbxdec.platform import references
 from dbxdec.platform.run_if import RESULT_STATES
+from dbxdec.records import dataclass
 from dbxdec.support.masking import brief
-from dbxdec.support.records import dataclass
+from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -53,7 +53,7 @@ _REFERENCES = {
     _TRIGGERED: REFERENCE,
 }
 # Exactly one reference: a longer string that contains references, such as a template, is the author's.
-_UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
+_UNRESOLVED = pattern(r"\s*\{\{[^{}]*\}\}\s*")
 _UNKNOWN = "the platform did not know this reference: check its spelling and where it is used"
 
 

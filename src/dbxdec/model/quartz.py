@@ -7,7 +7,8 @@ of the week, and optionally the year.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from dbxdec.records import dataclass
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")

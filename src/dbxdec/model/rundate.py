@@ -8,8 +8,8 @@ from typing import Any
 
 from dbxdec.model.mistakes import forgiving, giving
 from dbxdec.model.trigger import known_zone, zone
+from dbxdec.records import dataclass
 from dbxdec.support.forms import FormError, take
-from dbxdec.support.records import dataclass
 
 _FARTHEST = 1_000_000
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.model.mistakes import forgiving, giving, is_wiring
 from dbxdec.platform.dbutils import find_dbutils
+from dbxdec.records import dataclass
 from dbxdec.support import masking
-from dbxdec.support.records import dataclass
+from dbxdec.support.patterns import pattern
 from dbxdec.support.secret_forms import Whole
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from dbxdec.errors import SourceLocation
 
 _SHORTEST_LEAK = 8
-_PART = re.compile(r"[\w.@-]+")
+_PART = pattern(r"[\w.@-]+")
 # The secrets that this process knows, by the variable of their value, and then by the name that the platform sees.
 _named: dict[str, dict[str, Secret]] = {}
 # The secrets that this process has read, by value.

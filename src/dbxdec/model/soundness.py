@@ -11,25 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.model import dag
 from dbxdec.support.forms import FormError, at, kind_of
+from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-TASK_KEY = re.compile(r"[\w-]{1,100}", re.ASCII)
+TASK_KEY = pattern(r"[\w-]{1,100}", re.ASCII)
 """The pattern of the platform's task keys."""
-JOB_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
+JOB_KEY = pattern(r"[A-Za-z_][\w-]*", re.ASCII)
 """The pattern of the resource keys of a bundle."""
 # PEP 508, and PEP 440 as loosely as in the name of a folder.
-_PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-_VERSION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
+_PROJECT = pattern(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VERSION = pattern(r"[A-Za-z0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
 UNBUILT = "unbuilt-"
 """The prefix of a build id without a wheel, for jobs of a tree that can't be built as a whole."""
-_BUILD_ID = re.compile(rf"({UNBUILT})?[0-9a-f]{{64}}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_BUILD_ID = pattern(rf"({UNBUILT})?[0-9a-f]{{64}}")
+_SHA256 = pattern(r"[0-9a-f]{64}")
 _LONGEST = 200
 _LONGEST_PATH = 1000
-_RUN_JOB = re.compile(r"\$\{resources\.jobs\.[A-Za-z_][\w-]*\.id\}", re.ASCII)
-_MODULE = re.compile(r"\w+(\.\w+)*")
+_RUN_JOB = pattern(r"\$\{resources\.jobs\.[A-Za-z_][\w-]*\.id\}", re.ASCII)
+_MODULE = pattern(r"\w+(\.\w+)*")
 _OUTCOMES = (None, "true", "false")
 
 
@@ -58,12 +59,12 @@ def require_pins(texts: Iterable[str]) -> None:
 
 def require_project(name: str, version: str, build_id: str) -> None:
     """Raise FormError for a project that no build can have written."""
-    for place, text, pattern in (
+    for place, text, form in (
         ("project.name", name, _PROJECT),
         ("project.version", version, _VERSION),
         ("build_id", build_id, _BUILD_ID),
     ):
-        if len(text) > _LONGEST or not pattern.fullmatch(text):
+        if len(text) > _LONGEST or not form.fullmatch(text):
             raise FormError(place, f"is {shown(text)}, which no build can have written")
 
 

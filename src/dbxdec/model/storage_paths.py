@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import did_you_mean
+from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,10 +19,10 @@ SCHEMES = (
     *("https", "file", "memory", "dbfs", "lakefs", "hf"),
 )
 # A single letter is a Windows drive.
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/*)(.*)", re.DOTALL)
-_NO_COLON = re.compile(rf"({'|'.join(SCHEMES)})//", re.IGNORECASE)
+_SCHEME = pattern(r"([A-Za-z][A-Za-z0-9+.-]+):(/*)(.*)", re.DOTALL)
+_NO_COLON = pattern(rf"({'|'.join(SCHEMES)})//", re.IGNORECASE)
 _ALIASES = {"s3a": "s3", "s3n": "s3", "abfs": "abfss", "wasbs": "wasb", "gcs": "gs", "azure": "az"}
-_FILE = re.compile(r"\Afile:/+", re.IGNORECASE)
+_FILE = pattern(r"\Afile:/+", re.IGNORECASE)
 _MOUNTS = ("/Volumes/", "/dbfs/", "dbfs:/")
 _SHARED = (*_MOUNTS, "/Workspace/")
 # Local paths may start with these schemes and any number of slashes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from dbxdec.support.records import dataclass
+from dbxdec.records import dataclass
 
 REFERENCE = "{{job.trigger.time.iso_datetime}}"
 """The default in the job definition: the moment at which the run was triggered, in UTC.

@@ -16,7 +16,7 @@ from dbxdec.model.annotations import is_union, strip_optional
 from dbxdec.model.literals import STAND_IN_NAME
 from dbxdec.model.signatures import annotations_of
 from dbxdec.model.values import ValueType
-from dbxdec.support.records import dataclass
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -19,9 +19,9 @@ from dbxdec.model import json_values, literals
 from dbxdec.model.annotations import is_any, is_json_key, strip_optional
 from dbxdec.model.equality import canonical_form
 from dbxdec.model.spellings import MisreadError, day_in, is_, number_in
+from dbxdec.records import dataclass
 from dbxdec.support.forms import FormError, each_of, strings, take
 from dbxdec.support.masking import brief
-from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

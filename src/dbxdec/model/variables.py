@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import Problem, RunError
 from dbxdec.model.mistakes import forgiving, giving, is_wiring, spoiled
+from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 TARGET = "bundle.target"
 """The name of the bundle's target among the variables."""
 
-REFERABLE = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
+_NAME = r"[A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
+REFERABLE = pattern(_NAME)
 """The names that the bundle's CLI finds in `${...}`; it takes others for literal strings (libs/dyn/dynvar/ref.go)."""
-_TOKEN = re.compile(rf"\$\{{(?:var\.({REFERABLE.pattern})|(bundle\.target))\}}")
+_TOKEN = pattern(rf"\$\{{(?:var\.({_NAME})|(bundle\.target))\}}")
 _current: Mapping[str, str] = {}
 _live = False
 _became_strings = False

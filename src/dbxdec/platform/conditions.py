@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
 from dbxdec.platform.references import found_in, path
+from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ OPERATORS = {
 }
 SYMBOLS = {name: symbol for symbol, name in OPERATORS.items()}
 EQUALITY = frozenset({"EQUAL_TO", "NOT_EQUAL"})
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_NUMBER = pattern(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DIGITS = 15
 """The significant digits that a double can hold: the documentation doesn't say how exact numbers are."""
 

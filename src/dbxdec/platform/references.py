@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import nearest
+from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,11 +45,11 @@ _TABLE = (
 # References whose further segments depend on what they refer to: a table that was changed, the output of a query.
 _OPEN = (("job", "trigger", "table_update"), ("tasks", "*", "output"))
 
-_PLAIN = re.compile(r"[A-Za-z0-9_]+")
+_PLAIN = pattern(r"[A-Za-z0-9_]+")
 _SEGMENT = r"(?:[A-Za-z0-9_]+|`[^`{}\x00-\x1f]+`)"
-_REFERENCE = re.compile(rf"\{{\{{[ \t]*({_SEGMENT}(?:\.{_SEGMENT})*)[ \t]*\}}\}}")
-_SEGMENTS = re.compile(r"`([^`]+)`|([^.`]+)")
-_BRACED = re.compile(r"\{\{([^{}]*)\}\}")
+_REFERENCE = pattern(rf"\{{\{{[ \t]*({_SEGMENT}(?:\.{_SEGMENT})*)[ \t]*\}}\}}")
+_SEGMENTS = pattern(r"`([^`]+)`|([^.`]+)")
+_BRACED = pattern(r"\{\{([^{}]*)\}\}")
 
 
 def can_refer_to(name: str) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from dbxdec.local.backfill import StepOf
+from dbxdec.records import dataclass
 from dbxdec.remote.states import (
     FIRST,
     PlatformRun,
@@ -92,7 +93,7 @@ def known_runs(
     return Known(newest, active, resumable, last)
 
 
-@dataclass
+@dataclass()
 class Backfill:
     """The runs that are made, by their keys. `given` are the other parameters; `tell` hears what happens."""
 

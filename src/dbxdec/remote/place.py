@@ -7,11 +7,12 @@ import os
 import shutil
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError
 from dbxdec.local import journal
+from dbxdec.records import dataclass
 from dbxdec.remote.started import folder
 from dbxdec.remote.states import not_deployed
 from dbxdec.support.files import naming

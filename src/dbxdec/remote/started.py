@@ -15,12 +15,12 @@ platform's list does not yet show a run that it has just started.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dbxdec.local import journal
 from dbxdec.local.ledger import state_folder
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import Problem, RunError, listed
@@ -13,6 +13,7 @@ from dbxdec.local.asked import key_parameters
 from dbxdec.local.key_runs import key_text
 from dbxdec.model.protocol import is_unresolved
 from dbxdec.model.trigger import moment_of
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

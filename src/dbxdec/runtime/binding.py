@@ -14,10 +14,10 @@ from dbxdec.io_managers.frames.connections import connection
 from dbxdec.model import dag, literals, places, signatures
 from dbxdec.model.typehints import CONNECTION, SESSION, Annotation, given_by_runs, of_parameter
 from dbxdec.model.values import ANY
+from dbxdec.records import dataclass
 from dbxdec.runtime import contracting, record, upstream
 from dbxdec.runtime.iterations import Iteration, all_items, by_item, iterations_of
 from dbxdec.runtime.task_values import task_values
-from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from dbxdec.errors import RunError, listed
@@ -13,6 +13,7 @@ from dbxdec.io_managers.positions import Progress, Span
 from dbxdec.model import dag, places
 from dbxdec.model.beginnings import LATEST, Wanted
 from dbxdec.model.typehints import of_parameter
+from dbxdec.records import dataclass
 from dbxdec.runtime import contracting, record
 from dbxdec.runtime.going_on import Start
 from dbxdec.runtime.sources import Output, Source, sharing

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError
 from dbxdec.model import dag
 from dbxdec.model.mistakes import forgiving
+from dbxdec.records import dataclass
 from dbxdec.runtime import threads
-from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,11 +16,11 @@ from dbxdec.io_managers.running import running
 from dbxdec.model import comparisons, dag, places, storage_paths, variables
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.typehints import Annotation, of_parameter, returned_types
+from dbxdec.records import dataclass
 from dbxdec.runtime import blame, context, contracting, leaving, record
 from dbxdec.runtime.binding import Reader, written_by
 from dbxdec.runtime.sparkconf import settings_of
 from dbxdec.runtime.task_values import task_values
-from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

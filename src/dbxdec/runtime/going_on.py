@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.model.beginnings import LATEST, SNAPSHOT
 from dbxdec.model.changes import ADOPT
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import ManifestError, did_you_mean, listed
 from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode
+from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FILE = f"extra_metadata/{PATH}"
-_DIST_INFO = re.compile(r"(?P<name>.+?)-[^-]+\.dist-info", re.IGNORECASE)
+_DIST_INFO = pattern(r"(?P<name>.+?)-[^-]+\.dist-info", re.IGNORECASE)
 
 
 def find_manifest(package: str) -> Manifest:

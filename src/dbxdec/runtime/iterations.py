@@ -11,10 +11,10 @@ from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.model import dag, literals
 from dbxdec.model.equality import json_form
 from dbxdec.model.items import ONCE, content, places, type_of
+from dbxdec.records import dataclass
 from dbxdec.runtime.task_values import task_values
 from dbxdec.support import digests
 from dbxdec.support.masking import brief
-from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.delta import key_log
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.model import places, run_keys, variables
+from dbxdec.records import dataclass
 from dbxdec.runtime.binding import slot_of
 from dbxdec.runtime.survey import live_job
 from dbxdec.support.masking import Mask, of_this_machine

@@ -5,13 +5,14 @@ Nobody else can: without iterations nothing of them runs, and the key would be m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import NO_ITEMS, OutputContext
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.model import places, required
+from dbxdec.records import dataclass
 from dbxdec.runtime.binding import written_by
 
 if TYPE_CHECKING:

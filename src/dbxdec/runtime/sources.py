@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.contexts import InputContext, ReadFacts
 from dbxdec.io_managers.delta.progress import Consumer
 from dbxdec.model import checks, places
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build import bundlefile
+from dbxdec.records import dataclass
 from dbxdec.scaffold.edits import YamlEditing
 from dbxdec.support.forms import at, table
 

@@ -6,10 +6,10 @@ import contextlib
 import keyword
 import re
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem
+from dbxdec.records import dataclass
 from dbxdec.support.forms import at, table
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build import bundlefile, config, unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, Problem
+from dbxdec.records import dataclass
 from dbxdec.scaffold import bundle, ignore, layout, pyproject, templates, tests
 from dbxdec.support import documents
 from dbxdec.support.forms import at, table
@@ -64,7 +65,7 @@ class Plan:
     test: tuple[str, str] | None
 
 
-@dataclass
+@dataclass()
 class _Making:
     """A plan in the making."""
 

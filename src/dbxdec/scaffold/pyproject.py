@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build import config
 from dbxdec.errors import Problem
+from dbxdec.records import dataclass
 from dbxdec.scaffold import tests
 from dbxdec.scaffold.edits import TomlEditing, literal
 from dbxdec.support.forms import at, table

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.records import dataclass
 from dbxdec.scaffold.edits import literal
 from dbxdec.support.forms import at, table
 

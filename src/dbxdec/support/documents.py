@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ConfigError, Problem, SourceLocation
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,7 +164,7 @@ _CONVERT: dict[str, Callable[[str], Any]] = {
 }
 
 
-@dataclass
+@dataclass()
 class _Frame:
     """A mapping or list that is still open."""
 

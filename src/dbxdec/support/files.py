@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from dbxdec.support.locks import try_lock
+from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STATE_FOLDER = ".dbxdec"
 """The folder in a project for what belongs to this machine: records of builds and runs, and local tables."""
 _TRIES, _PAUSE_S = 50, 0.02
-_WRITER = re.compile(r"(\d+)\.\d+")
+_WRITER = pattern(r"(\d+)\.\d+")
 _LONGEST_WRITE_S = 60
 """A file of a process that runs, or has the number of one, is left alone for so long: it may not be locked yet."""
 

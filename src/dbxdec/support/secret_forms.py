@@ -10,6 +10,8 @@ import re
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
+from dbxdec.support.patterns import pattern
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -18,15 +20,15 @@ _PIECE = 400
 """The number of characters in one pattern. Longer values are found piece by piece."""
 _LONGEST_ESCAPE = 40
 """The number of characters that one is written with at most, in a value that was cut."""
-_PARTS = re.compile(r"\r\n|\\+|.", re.DOTALL)
-_ELLIPSES = re.compile(r"…|\.{3,}")
-_ESCAPES = re.compile(r"[\\%&]")
-_UNIT = re.compile(r"(?:\\+|%(?:25)*|&)[#;\w]{0,12}|.", re.DOTALL)
+_PARTS = pattern(r"\r\n|\\+|.", re.DOTALL)
+_ELLIPSES = pattern(r"…|\.{3,}")
+_ESCAPES = pattern(r"[\\%&]")
+_UNIT = pattern(r"(?:\\+|%(?:25)*|&)[#;\w]{0,12}|.", re.DOTALL)
 """One character, or one escape sequence; a character of several bytes may be several of these."""
 _UNITS = 5
-_CUT_ESCAPE = re.compile(r"(?:\\++[uUx]?+[0-9a-fA-F]{0,8}+|%(?:25)*+[0-9a-fA-F]{0,2}+|&(?:amp;)*+#?+\w{0,8}+)*+")
+_CUT_ESCAPE = pattern(r"(?:\\++[uUx]?+[0-9a-fA-F]{0,8}+|%(?:25)*+[0-9a-fA-F]{0,2}+|&(?:amp;)*+#?+\w{0,8}+)*+")
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
-_WORD = re.compile(r"(?:[A-Za-z0-9+/_=-]|\\+/)*+")
+_WORD = pattern(r"(?:[A-Za-z0-9+/_=-]|\\+/)*+")
 _ODD_BASE64 = {"+": "[+-]", "/": r"\\*[/_]"}
 _NAMED = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a", "\0": "0"}
 _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}

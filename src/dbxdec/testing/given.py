@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
@@ -14,6 +14,7 @@ from dbxdec.model import dag, secrets
 from dbxdec.model.literals import TAG
 from dbxdec.model.secrets import Secret
 from dbxdec.model.variables import TARGET, names_in
+from dbxdec.records import dataclass
 from dbxdec.testing.lake import Lake, ends_of, is_at
 
 if TYPE_CHECKING:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed, on_one_line
 from dbxdec.io_managers import frames
 from dbxdec.io_managers.frames import conversions
 from dbxdec.model.typehints import type_name
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -7,7 +7,6 @@ were deleted, others were inserted. A table in memory has a change data feed for
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
@@ -15,6 +14,7 @@ from dbxdec.io_managers.delta import source_commits
 from dbxdec.io_managers.delta.progress import Cursor, Standing
 from dbxdec.model.changes import CHANGE, FEED, MOMENT, VERSION
 from dbxdec.model.typehints import type_name
+from dbxdec.records import dataclass
 from dbxdec.testing.lake import NOTHING
 
 if TYPE_CHECKING:

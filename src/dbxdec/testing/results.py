@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import HandledError, RunError, did_you_mean, listed
 from dbxdec.platform import status
 from dbxdec.platform.run_if import State
+from dbxdec.records import dataclass
 from dbxdec.testing.arguments import check_key
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring import contracting
 from dbxdec.errors import AuthoringError, RunError, did_you_mean, in_order, listed
 from dbxdec.model import checks, dag, literals
+from dbxdec.records import dataclass
 from dbxdec.testing.arguments import check_job, check_key
 from dbxdec.testing.given import resolved_in_a_run
 from dbxdec.views import texts

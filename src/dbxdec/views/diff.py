@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from dbxdec.errors import counted
 from dbxdec.model import checks, dag
+from dbxdec.records import dataclass
 from dbxdec.views import texts
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ Edges over several layers have a point in each layer between, so that they go ar
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,12 +7,13 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring.recording import is_own
 from dbxdec.errors import DbxdecError, Problem, SourceLocation, did_you_mean, nearest
 from dbxdec.model.variables import JOINING, BundleVariable
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from types import FrameType

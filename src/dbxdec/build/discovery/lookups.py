@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import dbxdec
 from dbxdec.errors import Problem, SourceLocation, did_you_mean, listed
 from dbxdec.model import comparisons, dag
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,7 +40,7 @@ class _Lookup:
     key: str | None = None
 
 
-@dataclass
+@dataclass()
 class Lookups:
     """Compares what tasks look up with what their jobs have. `files` are the project's modules, below `root`."""
 
@@ -129,7 +130,7 @@ class Lookups:
         return self._found[function]
 
 
-@dataclass
+@dataclass()
 class _Upstream:
     """The tasks of a job, and those that run before each."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from dis import opmap
 from keyword import iskeyword
 from types import CodeType, FunctionType, ModuleType
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation, did_you_mean
 from dbxdec.model.typehints import layers
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -72,7 +73,7 @@ class _Seen:
     tasks: list[FunctionType]
 
 
-@dataclass
+@dataclass()
 class UndefinedNames:
     """Searches tasks, and the functions of the project that they use. `root` is the folder of the project's modules."""
 

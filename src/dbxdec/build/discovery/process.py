@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from dbxdec.build.discovery.modules import hidden, module_name, pipeline_modules
 from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, Progress, ShippedFile, Spec, form_of
 from dbxdec.errors import DiscoveryError, Problem, SourceLocation
 from dbxdec.model.variables import NO_VALUE
+from dbxdec.records import dataclass
 from dbxdec.support import streams
 from dbxdec.support.boundary import hint_of_full
 from dbxdec.support.files import write

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import dis
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

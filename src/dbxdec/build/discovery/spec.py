@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, SourceLocation
+from dbxdec.records import dataclass
 from dbxdec.support.files import write
 
 if TYPE_CHECKING:

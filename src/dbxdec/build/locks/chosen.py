@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion
 
 from dbxdec.errors import Problem
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
+
+from dbxdec.records import dataclass
 
 PYPI = "https://pypi.org/simple"
 """The index that every installer asks unless it is told of another one."""

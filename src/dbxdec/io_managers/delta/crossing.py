@@ -6,12 +6,13 @@ returned, whichever engine stored them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers.spark_session import first_line
 from dbxdec.model.typehints import Annotation
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,13 +12,13 @@ well, by the time since which they are there: `dbxdec/rows|AT`.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.contexts import KEYED, Receipt
 from dbxdec.io_managers.delta.receipts import Found
 from dbxdec.model.trigger import moment_of
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

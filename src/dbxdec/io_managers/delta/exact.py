@@ -9,12 +9,12 @@ import datetime as dt
 import enum
 import math
 import struct
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import Problem, RunError
 from dbxdec.io_managers.columns import LOST
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

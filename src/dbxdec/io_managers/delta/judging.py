@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from dbxdec.errors import ExpectationError, Problem, RunError, listed
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.expectations import DROPPING, OF_QUARANTINE, Expectation, Fraction, Rows, Unique
 from dbxdec.model import outcomes
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection

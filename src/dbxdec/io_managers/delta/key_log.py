@@ -7,7 +7,6 @@ one before a RESTORE to an earlier version or a replacement of the whole table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
@@ -15,6 +14,7 @@ from dbxdec.io_managers.contexts import KEYED, NO_ITEMS, WriteId
 from dbxdec.io_managers.delta import epochs
 from dbxdec.io_managers.delta.epochs import Event, events_of, replaces_all, restored, void
 from dbxdec.io_managers.delta.receipts import Found
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from dbxdec.records import dataclass
 
 # The number of tries of a commit that conflicts with others.
 ATTEMPTS = 12
@@ -19,7 +21,7 @@ def pause(attempt: int) -> None:
     time.sleep(random.uniform(0, min(_MAX_PAUSE_S, 0.05 * 2**attempt)))  # noqa: S311
 
 
-@dataclass
+@dataclass()
 class Patience:
     """The tries of one write.
 

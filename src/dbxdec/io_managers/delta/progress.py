@@ -11,7 +11,7 @@ versions hold the number and the version of the source.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -20,6 +20,7 @@ from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.epochs import is_rowless
 from dbxdec.io_managers.delta.receipts import SAME, Found, judged, restored_version
 from dbxdec.io_managers.positions import ABSENT, CONSUMER, NOTHING, NUMBER, READ, SEEN, STAMPS, Outlived, Span
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping

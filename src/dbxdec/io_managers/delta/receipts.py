@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import RunError
@@ -18,6 +18,7 @@ from dbxdec.io_managers.delta.expectations import EXPECT
 from dbxdec.io_managers.delta.slices import Slice
 from dbxdec.io_managers.positions import NUMBER
 from dbxdec.io_managers.repairs import note_other_lock
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -196,7 +197,7 @@ def _mark_in(commit: Commit) -> str | None:
     return text[start:end]
 
 
-@dataclass
+@dataclass()
 class Trail:
     """The outcome of a search: the result of each write that still counts, and the results that a RESTORE has undone.
 

@@ -7,12 +7,13 @@ rows are no change.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.delta.receipts import made_at
 from dbxdec.model.changes import FEED_PROPERTY
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

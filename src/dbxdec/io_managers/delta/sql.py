@@ -7,10 +7,10 @@ of strings, comments and names in quotes.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

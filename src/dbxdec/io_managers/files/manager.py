@@ -15,7 +15,6 @@ from __future__ import annotations
 import time
 import uuid
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec.errors import DbxdecError, Problem, RunError
@@ -25,6 +24,7 @@ from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, Wr
 from dbxdec.io_managers.files.stores import STATE
 from dbxdec.io_managers.repairs import note_other_lock
 from dbxdec.model.variables import BundleVariable
+from dbxdec.records import dataclass
 from dbxdec.support import digests
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ import os
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from dbxdec.io_managers.files.stores import LocalStore, Store, is_hidden, is_local, refused
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     import polars as pl

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.files.stores import LocalStore, Store, is_hidden, is_local
 from dbxdec.io_managers.spark_session import fail, is_connect
+from dbxdec.records import dataclass
 
 
 def at(spark: Any, uri: str) -> Store:

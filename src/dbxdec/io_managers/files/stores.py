@@ -6,12 +6,12 @@ import os
 import re
 import shutil
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from dbxdec.errors import RunError
+from dbxdec.records import dataclass
 from dbxdec.support.boundary import hint_of_full
 from dbxdec.support.masking import hide
 

@@ -7,7 +7,7 @@ before the commit. Running a query twice could give other rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
@@ -17,6 +17,7 @@ from dbxdec.io_managers.delta.polars import counting
 from dbxdec.io_managers.delta.polars.spilling import once_only
 from dbxdec.io_managers.delta.sql import POLARS_SQL
 from dbxdec.io_managers.polars_frames import named
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

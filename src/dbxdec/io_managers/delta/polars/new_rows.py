@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from dbxdec.io_managers.delta.polars.outline import Outline
 from dbxdec.io_managers.delta.source_commits import SourceCommit
 from dbxdec.io_managers.polars_frames import named, watched
 from dbxdec.model.changes import CHANGE, FEED, MOMENT, VERSION
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

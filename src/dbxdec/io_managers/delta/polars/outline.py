@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers.delta.polars import storage, table_log
 from dbxdec.io_managers.delta.polars.table_log import Log
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     import polars as pl

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.delta.expectations import UNJUDGED
 from dbxdec.io_managers.delta.polars import checks, table_log
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

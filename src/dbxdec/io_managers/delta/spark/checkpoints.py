@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -19,6 +19,7 @@ from dbxdec.io_managers.base import log
 from dbxdec.io_managers.spark_frames import escaped
 from dbxdec.io_managers.spark_session import first_line, is_connect
 from dbxdec.model import places
+from dbxdec.records import dataclass
 from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -18,6 +17,7 @@ from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.spark import log_files
 from dbxdec.io_managers.spark_frames import quoted, string_literal
 from dbxdec.io_managers.spark_session import first_line
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers.delta.spark.column_names import Stored
@@ -11,6 +10,7 @@ from dbxdec.io_managers.delta.spark.reader import metadata_of
 from dbxdec.io_managers.spark_frames import escaped, quoted
 from dbxdec.io_managers.spark_session import condition, text_of
 from dbxdec.model.changes import CHANGE, MOMENT, VERSION
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -7,7 +7,7 @@ a row that must not be there fails the query. What needs all rows first is judge
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ExpectationError, Problem, RunError, listed
@@ -19,6 +19,7 @@ from dbxdec.io_managers.delta.sql import SPARK_SQL
 from dbxdec.io_managers.spark_errors import first_line
 from dbxdec.io_managers.spark_frames import quoted, string_literal
 from dbxdec.io_managers.spark_session import CHECK, said_by_check
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from dbxdec.io_managers.delta.judging import Outcome

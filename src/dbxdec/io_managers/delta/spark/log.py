@@ -6,7 +6,7 @@ Everything goes through SQL and the DataFrame reader, which both classic session
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
@@ -14,6 +14,7 @@ from dbxdec.io_managers.delta.receipts import CLOCK_SKEW_MS, Commit, Trail, gone
 from dbxdec.io_managers.delta.spark import log_files
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import fail, first_line, is_gone, is_missing
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -7,12 +7,12 @@ paths, as those of a managed table of Unity Catalog, the history tells (`log.His
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.receipts import Commit, made_at, stamps
 from dbxdec.io_managers.spark_session import first_line, is_connect
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

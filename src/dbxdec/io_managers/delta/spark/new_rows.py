@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -24,6 +23,7 @@ from dbxdec.io_managers.delta.spark.source_log import SourceLog
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import first_line, is_gone
 from dbxdec.model.changes import CHANGE, FEED, FEED_PROPERTY, MOMENT, VERSION
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

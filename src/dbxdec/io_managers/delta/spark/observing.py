@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.spark_errors import first_line
 from dbxdec.io_managers.spark_session import is_connect
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from dbxdec.io_managers.delta.judging import Outcome

@@ -6,7 +6,6 @@ The driver reads a few commits itself. More of them, and those of a session of C
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from dbxdec.io_managers.delta.spark.log_files import Definition
 from dbxdec.io_managers.spark_frames import escaped
 from dbxdec.io_managers.spark_session import first_line, is_connect
 from dbxdec.model.changes import FEED_PROPERTY
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from dbxdec.io_managers.base import log
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import fail, first_line, is_connect
 from dbxdec.model import places
+from dbxdec.records import dataclass
 from dbxdec.support import digests
 
 if TYPE_CHECKING:

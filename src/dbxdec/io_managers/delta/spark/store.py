@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import DbxdecError, RunError
@@ -20,6 +20,7 @@ from dbxdec.io_managers.delta.spark import computed, cursors, definition, messag
 from dbxdec.io_managers.delta.spark.judged import JudgedRows
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.spark_session import condition, fail, first_line, is_conflict
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

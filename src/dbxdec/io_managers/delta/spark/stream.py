@@ -12,7 +12,7 @@ import time
 import uuid
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, RunError
@@ -35,6 +35,7 @@ from dbxdec.io_managers.delta.spark import (
 from dbxdec.io_managers.delta.spark import merge as merging
 from dbxdec.io_managers.delta.spark.stream_errors import Failure
 from dbxdec.io_managers.spark_session import is_connect, settings
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

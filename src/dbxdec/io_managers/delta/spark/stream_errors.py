@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.spark import equal_keys
 from dbxdec.io_managers.delta.spark.batches import FAILED
 from dbxdec.io_managers.spark_session import CHECK, explained, first_line, is_conflict, text_of
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

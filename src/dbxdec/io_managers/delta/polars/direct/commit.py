@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from dbxdec.io_managers.delta.polars import scan, schemas
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.strings import value_text
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,8 +6,9 @@ The metadata uses Thrift's compact protocol. This reads all of it, and names the
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from dbxdec.io_managers.delta.polars import checks, storage, table_log
 from dbxdec.io_managers.delta.polars.direct import footer, statistics
 from dbxdec.io_managers.delta.strings import value_text
 from dbxdec.io_managers.polars_frames import with_keys
+from dbxdec.records import dataclass
 from dbxdec.support.boundary import hint_of_full
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dbxdec.support.records import dataclass
+from dbxdec.records import dataclass
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,32 @@ class Own:
 
     def __repr__(self) -> str:
         return "own"
+
+
+@dataclass(order=True)
+class Changing:
+    """Not frozen, and in an order."""
+
+    a: int
+    b: int = field(default=0, compare=False)
+    doubled: int = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.doubled = self.doubled or 2 * self.a
+
+
+@dataclass(kw_only=True)
+class Named(Changing):
+    """With a field that is given by name."""
+
+    first: str
+
+
+@dataclass(frozen=True, eq=False)
+class Same:
+    """Equal to itself alone."""
+
+    a: int
 
 
 class Open(Plain):
@@ -152,6 +178,34 @@ def test_the_standard_library_takes_them_as_its_own(kind: Any) -> None:
     assert copy.copy(made) == copy.deepcopy(made) == kept == made
     assert kept.names == {"n": 2}
     assert dataclasses.is_dataclass(kind)
+
+
+def test_records_that_are_not_frozen_change_and_have_no_hash() -> None:
+    made = Changing(1)
+    made.a = 5
+    assert made == Changing(5, 9, doubled=2)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(made)
+
+
+def test_records_have_the_order_of_their_fields() -> None:
+    assert sorted([Changing(2), Changing(1, 5)]) == [Changing(1), Changing(2)]
+    assert Changing(1) <= Changing(1, 7) < Changing(2)
+    with pytest.raises(TypeError, match="not supported"):
+        _ = Changing(1) < Named(1, first="x")
+
+
+def test_fields_that_are_given_by_name_come_last() -> None:
+    assert repr(Named(1, 2, first="x")) == "Named(a=1, b=2, doubled=2, first='x')"
+    with pytest.raises(TypeError, match="first"):
+        Named(1)  # type: ignore[call-arg]
+
+
+def test_without_equality_a_record_is_equal_to_itself_alone() -> None:
+    one = Same(1)
+    assert one == one
+    assert one != Same(1)
+    assert len({one, Same(1)}) == 2
 
 
 def test_patterns_know_the_order_of_their_fields() -> None:

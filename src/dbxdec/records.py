@@ -1,4 +1,4 @@
-"""Frozen dataclasses whose methods are made when they are first asked for.
+"""Dataclasses whose methods are made when they are first asked for.
 
 The standard library makes them when the class is defined, by compiling each. That took half of the time in which a task
 starts, and a run uses few of these classes. Everything else is the standard library's own: its functions (`replace`,
@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import operator
 import sys
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
     from dataclasses import dataclass as dataclass
     from typing import Any
 else:
 
-    def dataclass(*, frozen: bool, slots: bool = False) -> Callable[[type], type]:
-        """Make a class a frozen dataclass, as `dataclasses.dataclass` does. A class that is not frozen is for that."""
-        assert frozen  # noqa: S101
-        return lambda cls: _late(cls, slots=slots)
+    def dataclass(
+        *, frozen: bool = False, slots: bool = False, eq: bool = True, order: bool = False, kw_only: bool = False
+    ) -> Callable[[type], type]:
+        """Make a class a dataclass, as `dataclasses.dataclass` does."""
+        return lambda cls: _late(cls, frozen=frozen, slots=slots, eq=eq, order=order, kw_only=kw_only)
 
 
 _MADE = ("__init__", "__repr__", "__eq__", "__hash__")
+_ORDER = {"__lt__": operator.lt, "__le__": operator.le, "__gt__": operator.gt, "__ge__": operator.ge}
 _TOLD = ("__match_args__", "__dataclass_fields__", "__dataclass_params__")
 
 
@@ -43,12 +45,17 @@ class _Late:
         return made.__get__(instance, owner) if hasattr(made, "__get__") else made
 
 
-def _late(cls: Any, *, slots: bool) -> Any:
+def _late(cls: Any, *, frozen: bool, slots: bool, eq: bool, order: bool, kw_only: bool) -> Any:
     annotations = vars(cls).get("__annotations__", {})
     defaults = {name: vars(cls)[name] for name in annotations if name in vars(cls)}
     own = {name for name in _MADE if name in vars(cls)}
     if "__eq__" in own and vars(cls).get("__hash__") is None:
         own.discard("__hash__")  # Python itself has put it there
+    if not eq:
+        own |= {"__eq__", "__hash__"}
+    elif not frozen and "__hash__" not in own:
+        cls.__hash__ = None
+        own.add("__hash__")
     if slots:
         cls = _with_slots(cls, [name for name, kind in annotations.items() if not _is_of_class(kind)])
     else:
@@ -64,24 +71,27 @@ def _late(cls: Any, *, slots: bool) -> Any:
         body = {"__module__": cls.__module__, "__doc__": "made", "__annotations__": annotations, **defaults}
         made: Any = type(cls)(cls.__name__, cls.__bases__, body)
         # Not frozen, which would compile two more: only what derives from a frozen one must be.
-        derives = any(map(dataclasses.is_dataclass, cls.__bases__))
-        made = dataclasses.dataclass(init=False, eq=False, repr=False, frozen=derives)(made)
-        made.__dataclass_params__.frozen = True
+        derives = frozen and any(map(dataclasses.is_dataclass, cls.__bases__))
+        made = dataclasses.dataclass(init=False, eq=False, repr=False, frozen=derives, kw_only=kw_only)(made)
+        made.__dataclass_params__.frozen = frozen
         fields = dataclasses.fields(made)
-        compared = _values([field.name for field in fields if field.compare])
+        values = _values([field.name for field in fields if field.compare])
         hashed = _values([field.name for field in fields if (field.compare if field.hash is None else field.hash)])
-        methods = {"__init__": _initial(fields, cls), "__eq__": _equality(compared), "__hash__": _hash(hashed)}
-        methods["__repr__"] = _representation([field.name for field in fields if field.repr])
-        for name in _MADE:
-            if name not in own:
-                setattr(cls, name, methods[name])
-        for name in _TOLD:
-            setattr(cls, name, getattr(made, name))
+        methods = {
+            "__init__": _initial(fields, cls, frozen=frozen),
+            "__repr__": _representation([field.name for field in fields if field.repr]),
+            "__eq__": _comparison(operator.eq, values),
+            "__hash__": _hash(hashed),
+            **{name: _comparison(compare, values) for name, compare in _ORDER.items()},
+        }
+        for name in late:
+            setattr(cls, name, methods[name] if name in methods else getattr(made, name))
 
-    for name in (*_MADE, *_TOLD):
-        if name not in own:
-            setattr(cls, name, _Late(cls, name, make))
-    cls.__setattr__, cls.__delattr__ = _refusals(cls)
+    late = [name for name in (*_MADE, *(_ORDER if order else ()), *_TOLD) if name not in own]
+    for name in late:
+        setattr(cls, name, _Late(cls, name, make))
+    if frozen:
+        cls.__setattr__, cls.__delattr__ = _refusals(cls)
     return cls
 
 
@@ -110,12 +120,14 @@ def _set_state(self: Any, state: list[Any]) -> None:
         object.__setattr__(self, field.name, value)
 
 
-def _initial(fields: Iterable[dataclasses.Field[Any]], cls: Any) -> Callable[..., None]:
+def _initial(fields: Sequence[dataclasses.Field[Any]], cls: Any, *, frozen: bool) -> Callable[..., None]:
     """Return what fills the fields: the one method that is compiled."""
     given: dict[str, Any] = {"_set": object.__setattr__, "_none": dataclasses.MISSING}
     parameters, lines = ["self"], ["pass"]
-    for field in fields:
+    for field in sorted(fields, key=lambda field: bool(field.kw_only)):
         name, value = field.name, field.name
+        if field.kw_only and "*" not in parameters:
+            parameters.append("*")
         if field.default_factory is not dataclasses.MISSING:
             given[f"_of_{name}"] = field.default_factory
             value = f"_of_{name}() if {name} is _none else {name}"
@@ -125,7 +137,9 @@ def _initial(fields: Iterable[dataclasses.Field[Any]], cls: Any) -> Callable[...
             parameters.append(f"{name}=_of_{name}")
         else:
             parameters.append(name)
-        lines.append(f"_set(self, {name!r}, {value})")
+        lines.append(f"_set(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
+    if hasattr(cls, "__post_init__"):
+        lines.append("self.__post_init__()")
     text = f"def make({', '.join(given)}):\n def __init__({', '.join(parameters)}):\n  "
     made: dict[str, Any] = {}
     # With the names of the class's module, which the types of the parameters need.
@@ -137,14 +151,14 @@ def _initial(fields: Iterable[dataclasses.Field[Any]], cls: Any) -> Callable[...
 
 
 def _values(names: list[str]) -> Callable[[Any], Any]:
-    return attrgetter(*names) if names else lambda _: ()
+    return operator.attrgetter(*names) if names else lambda _: ()
 
 
-def _equality(values: Callable[[Any], Any]) -> Callable[[Any, object], bool]:
-    def equals(self: Any, other: object) -> bool:
-        return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
+def _comparison(compare: Callable[[Any, Any], bool], values: Callable[[Any], Any]) -> Callable[[Any, object], bool]:
+    def compared(self: Any, other: object) -> bool:
+        return compare(values(self), values(other)) if other.__class__ is self.__class__ else NotImplemented
 
-    return equals
+    return compared
 
 
 def _hash(values: Callable[[Any], Any]) -> Callable[[Any], int]:
