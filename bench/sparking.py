@@ -29,6 +29,7 @@ _FIVE = {
     "sum": "k + part >= part",
     "short": "LENGTH(CAST(part AS STRING)) < 3",
 }
+_MORE = 10  # times the rows, for expectations
 _FILES = 100  # of the table that an append is read from
 _runs = map(str, itertools.count())
 
@@ -39,9 +40,7 @@ def through_spark(scratch: Path) -> Iterator[Pair | Line]:
         return
     spark = start(scratch / "warehouse", once=False)
     rows = int(os.environ.get("ROWS", "1000000"))
-    frame = (
-        spark.range(rows).selectExpr("id AS k", "id % 100 AS part", "CAST(id AS DOUBLE) AS amount").localCheckpoint()
-    )
+    frame = _frame(spark, rows)
     changed = frame.where("k % 10 = 0").localCheckpoint()
     ours, plain = str(scratch / "ours"), str(scratch / "plain")
     for place in (ours, plain):
@@ -71,7 +70,12 @@ def through_spark(scratch: Path) -> Iterator[Pair | Line]:
     for name, (one, other) in kinds.items():
         yield from _compared(spark, name, one, other)
     yield from _reads(spark, frame, scratch)
-    yield from _expected(spark, frame, scratch)
+    yield from _expected(spark, _frame(spark, _MORE * rows), scratch)
+
+
+def _frame(spark: Any, rows: int) -> Any:
+    columns = "id AS k", "id % 100 AS part", "CAST(id AS DOUBLE) AS amount"
+    return spark.range(rows).selectExpr(*columns).localCheckpoint()
 
 
 def _reads(spark: Any, frame: Any, scratch: Path) -> Iterator[Pair | Line]:
@@ -92,7 +96,7 @@ def _reads(spark: Any, frame: Any, scratch: Path) -> Iterator[Pair | Line]:
 
 
 def _expected(spark: Any, frame: Any, scratch: Path) -> Iterator[Pair | Line]:
-    """What a table pays for its expectations: an overwrite with them over the same without."""
+    """What a table pays for its expectations: an overwrite of ten times the rows with them over the same without."""
 
     def written(name: str, **expectations: Any) -> Callable[[], None]:
         def write() -> None:
