@@ -7,13 +7,16 @@ import dataclasses
 import inspect
 import pickle
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pytest
 
 from dbxdec.records import dataclass
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,31 @@ class Same:
     """Equal to itself alone."""
 
     a: int
+
+
+@dataclass(frozen=True, slots=True)
+class Typed(Generic[T]):
+    """Generic."""
+
+    value: T
+
+
+@dataclass(frozen=True)
+class Abstract(ABC):
+    """With a method that is to be written."""
+
+    a: int
+
+    @abstractmethod
+    def told(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Concrete(Abstract):
+    """With the method."""
+
+    def told(self) -> str:
+        return f"told {self.a}"
 
 
 class Open(Plain):
@@ -206,6 +234,13 @@ def test_without_equality_a_record_is_equal_to_itself_alone() -> None:
     assert one == one
     assert one != Same(1)
     assert len({one, Same(1)}) == 2
+
+
+def test_generic_and_abstract_classes_are_records_too() -> None:
+    assert Typed[int](1) == Typed(1)
+    assert Concrete(1).told() == "told 1"
+    with pytest.raises(TypeError, match="abstract"):
+        Abstract(1)  # type: ignore[abstract]
 
 
 def test_patterns_know_the_order_of_their_fields() -> None:

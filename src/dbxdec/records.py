@@ -69,9 +69,11 @@ def _late(cls: Any, *, frozen: bool, slots: bool, eq: bool, order: bool, kw_only
     def make() -> None:
         # Without a docstring the library would make one of the signature.
         body = {"__module__": cls.__module__, "__doc__": "made", "__annotations__": annotations, **defaults}
-        made: Any = type(cls)(cls.__name__, cls.__bases__, body)
+        # Others, such as Generic, have no fields.
+        bases: tuple[type, ...] = tuple(base for base in cls.__bases__ if dataclasses.is_dataclass(base))
+        made: Any = type(cls.__name__, bases, body)
         # Not frozen, which would compile two more: only what derives from a frozen one must be.
-        derives = frozen and any(map(dataclasses.is_dataclass, cls.__bases__))
+        derives = frozen and bool(bases)
         made = dataclasses.dataclass(init=False, eq=False, repr=False, frozen=derives, kw_only=kw_only)(made)
         made.__dataclass_params__.frozen = frozen
         fields = dataclasses.fields(made)
