@@ -98,6 +98,29 @@ def test_row_groups_that_can_have_no_such_row_are_not_read(tmp_path: Path) -> No
     assert [(one.failed, one.total) for one in found] == [(0, 10_000)] * 3
 
 
+def test_a_condition_is_not_evaluated_for_what_stands_in_a_file_in_place_of_null(tmp_path: Path) -> None:
+    # Polars evaluates a filter for the empty text there, which is no number.
+    place = tmp_path / "rows.parquet"
+    frame = pl.DataFrame({"s": ["7", None]})
+    frame.write_parquet(place)
+    rows = pl.scan_parquet(place)
+    (found,) = _judge(["CAST(s AS INT) > 5"]).for_schema(frame.schema).outcomes(rows, rows)
+    assert (found.failed, found.total) == (1, 2)
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_row_that_is_dropped_is_no_error_of_what_the_others_must_meet(*, lazy: bool) -> None:
+    # Of two filters one behind the other Polars makes one, and evaluates both for each row.
+    frame = pl.DataFrame({"s": ["7", "x", "9"]})
+    drop = Expectation("number", "s <> 'x'", "dropped")
+    must = Expectation("late", lambda frame: pl.col("s").str.to_integer() > 5, "failed")
+    conditions = Judge((drop, must), {}, "task", "uri").for_schema(frame.schema)
+    with conditions.spilled(frame.lazy()) as rows:
+        kept, found = conditions.accepted(rows if lazy else rows.lazy().collect())
+        assert kept.collect()["s"].to_list() == ["7", "9"]
+    assert [(one.failed, one.total) for one in found] == [(1, 3), (0, 2)]
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

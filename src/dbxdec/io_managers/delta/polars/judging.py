@@ -220,7 +220,7 @@ class Conditions:
         import polars as pl
 
         conditions = {one.name: self.met[one.name] for one in some}
-        counts, names = counting.by_columns(frame, conditions, self.comparisons)
+        counts, names = counting.compared(frame, conditions, self.comparisons)
         rest = [one for one in some if one.name in names]
         told, met = self._told(frame, rest)
         asked = [pl.len().alias(f"{self.free}n"), *((~pl.col(met[one.name])).sum() for one in rest)]
