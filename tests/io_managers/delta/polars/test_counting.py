@@ -8,11 +8,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dbxdec.io_managers.delta.expectations import Expectation
-from dbxdec.io_managers.delta.polars import counting
+from dbxdec.io_managers.delta.polars import counting, scan
 from dbxdec.io_managers.delta.polars.judging import Judge
 from dbxdec.io_managers.delta.sql import POLARS_SQL, Comparison
 
@@ -119,6 +120,18 @@ def test_a_row_that_is_dropped_is_no_error_of_what_the_others_must_meet(*, lazy:
         kept, found = conditions.accepted(rows if lazy else rows.lazy().collect())
         assert kept.collect()["s"].to_list() == ["7", "9"]
     assert [(one.failed, one.total) for one in found] == [(1, 3), (0, 2)]
+
+
+@pytest.mark.parametrize("condition", ["n <= 9007199254740992", "n <> 9007199254740993", "n < 9007199254740993"])
+def test_a_table_whose_log_has_decimals_less_exactly_than_its_files_is_counted_by_these(
+    tmp_path: Path, condition: str
+) -> None:
+    # delta-rs writes the least and the greatest as floating-point numbers.
+    frame = pl.DataFrame({"n": pl.Series([2**53 + 1], dtype=pl.Decimal(20, 0))})
+    frame.write_delta(str(tmp_path))
+    rows = scan.scan(DeltaTable(tmp_path))
+    (found,) = _judge([condition]).for_schema(frame.schema).outcomes(rows, rows)
+    assert (found.failed, found.total) == (1, 1)
 
 
 @pytest.mark.parametrize(
