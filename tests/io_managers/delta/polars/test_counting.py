@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,27 @@ def test_a_table_whose_log_has_decimals_less_exactly_than_its_files_is_counted_b
     rows = scan.scan(DeltaTable(tmp_path))
     (found,) = _judge([condition]).for_schema(frame.schema).outcomes(rows, rows)
     assert (found.failed, found.total) == (1, 1)
+
+
+def test_a_struct_is_counted_where_the_log_has_no_numbers_of_a_list_in_it(tmp_path: Path) -> None:
+    kind = pl.Struct({"a": pl.Int64, "b": pl.List(pl.Int64)})
+    frame = pl.DataFrame({"n": pl.Series([{"a": 1, "b": [1]}, None], dtype=kind)})
+    frame.write_delta(str(tmp_path))
+    _edit_statistics(tmp_path, lambda found: found["nullCount"].update(n={"a": 1}))  # as Spark writes it
+    rows = scan.scan(DeltaTable(tmp_path))
+    (found,) = _judge(["n IS NOT NULL"]).for_schema(frame.schema).outcomes(rows, rows)
+    assert (found.failed, found.total) == (1, 2)
+
+
+def _edit_statistics(place: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    (log,) = (place / "_delta_log").glob("*.json")
+    actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    for action in actions:
+        if "add" in action:
+            statistics = json.loads(action["add"]["stats"])
+            change(statistics)
+            action["add"]["stats"] = json.dumps(statistics)
+    log.write_text("\n".join(map(json.dumps, actions)), encoding="utf-8")
 
 
 @pytest.mark.parametrize(

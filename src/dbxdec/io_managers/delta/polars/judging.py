@@ -74,7 +74,7 @@ class Judge(judging.Judge):
             kind = schema[told.column]
             # delta-rs writes the bounds of decimals into the log as floating-point numbers, which may be others.
             is_number = kind.is_integer() or kind.is_float()
-            if {"strings": kind == pl.String, "numbers": is_number, None: True}[told.constants]:
+            if {"strings": kind == pl.String, "numbers": is_number, None: not kind.is_nested()}[told.constants]:
                 found[one.name] = told.column
         return found
 
