@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec.io_managers.delta.expectations import Expectation
+from dbxdec.io_managers.delta.expectations import Expectation, Unique
 from dbxdec.io_managers.delta.polars import counting, scan
 from dbxdec.io_managers.delta.polars.judging import Judge
 from dbxdec.io_managers.delta.sql import POLARS_SQL, Comparison
@@ -85,6 +85,16 @@ def test_numbers_close_together_are_compared_in_pieces(monkeypatch: pytest.Monke
     numbers = pl.Series("n", range(-50, 50)).sample(fraction=1, shuffle=True, seed=1)
     assert counting.are_distinct(pl.LazyFrame([numbers]), ["n"])
     assert not counting.are_distinct(pl.LazyFrame([numbers.append(pl.Series([-50]))]), ["n"])
+
+
+@pytest.mark.parametrize(("there", "shared"), [([], 0), ([1], 1), ([1, 2], 1)])
+def test_a_column_that_is_new_to_the_table_is_null_in_as_many_rows_as_there_are(there: list[int], shared: int) -> None:
+    rule = Expectation("once", Unique(("n",), of="table"), "failed")
+    table = pl.LazyFrame({"m": there}, schema={"m": pl.Int64})
+    rows = pl.LazyFrame({"n": [7, None]})
+    judge = Judge((rule,), {}, "task", "uri", None, lambda: table)
+    (found,) = judge.for_schema(rows.collect_schema()).outcomes(rows, rows)
+    assert found.failed == shared
 
 
 def test_row_groups_that_can_have_no_such_row_are_not_read(tmp_path: Path) -> None:

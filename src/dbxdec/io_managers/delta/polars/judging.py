@@ -244,7 +244,8 @@ class Conditions:
         parts = [kept.select(columns)]
         if there is not None:
             known = there.collect_schema()  # a column that is new to the table is null in the rows that are there
-            parts += [there.select(named(name) if name in known else pl.lit(None).alias(name) for name in rule.columns)]
+            new = [pl.lit(None).alias(name) for name in rule.columns if name not in known]
+            parts += [there.with_columns(new).select(columns)]  # selected alone, they would be one row
         # That takes little memory, and grouping is not needed where no rows share anything.
         if counting.are_distinct(pl.concat(parts, how="vertical_relaxed"), rule.columns):
             return 0
