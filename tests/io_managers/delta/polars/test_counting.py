@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec.io_managers.delta.expectations import Expectation
-from dbxdec.io_managers.delta.polars import counting
+from dbxdec.io_managers.delta.expectations import Expectation, Unique
+from dbxdec.io_managers.delta.polars import counting, scan
 from dbxdec.io_managers.delta.polars.judging import Judge
 from dbxdec.io_managers.delta.sql import POLARS_SQL, Comparison
 
@@ -84,6 +87,16 @@ def test_numbers_close_together_are_compared_in_pieces(monkeypatch: pytest.Monke
     assert not counting.are_distinct(pl.LazyFrame([numbers.append(pl.Series([-50]))]), ["n"])
 
 
+@pytest.mark.parametrize(("there", "shared"), [([], 0), ([1], 1), ([1, 2], 1)])
+def test_a_column_that_is_new_to_the_table_is_null_in_as_many_rows_as_there_are(there: list[int], shared: int) -> None:
+    rule = Expectation("once", Unique(("n",), of="table"), "failed")
+    table = pl.LazyFrame({"m": there}, schema={"m": pl.Int64})
+    rows = pl.LazyFrame({"n": [7, None]})
+    judge = Judge((rule,), {}, "task", "uri", None, lambda: table)
+    (found,) = judge.for_schema(rows.collect_schema()).outcomes(rows, rows)
+    assert found.failed == shared
+
+
 def test_row_groups_that_can_have_no_such_row_are_not_read(tmp_path: Path) -> None:
     # Their pages are overwritten: whoever reads them gets an error, or other rows.
     place = tmp_path / "rows.parquet"
@@ -96,6 +109,62 @@ def test_row_groups_that_can_have_no_such_row_are_not_read(tmp_path: Path) -> No
     rows = pl.scan_parquet(place)
     found = judge.for_schema(rows.collect_schema()).outcomes(rows, rows)
     assert [(one.failed, one.total) for one in found] == [(0, 10_000)] * 3
+
+
+def test_a_condition_is_not_evaluated_for_what_stands_in_a_file_in_place_of_null(tmp_path: Path) -> None:
+    # Polars evaluates a filter for the empty text there, which is no number.
+    place = tmp_path / "rows.parquet"
+    frame = pl.DataFrame({"s": ["7", None]})
+    frame.write_parquet(place)
+    rows = pl.scan_parquet(place)
+    (found,) = _judge(["CAST(s AS INT) > 5"]).for_schema(frame.schema).outcomes(rows, rows)
+    assert (found.failed, found.total) == (1, 2)
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_row_that_is_dropped_is_no_error_of_what_the_others_must_meet(*, lazy: bool) -> None:
+    # Of two filters one behind the other Polars makes one, and evaluates both for each row.
+    frame = pl.DataFrame({"s": ["7", "x", "9"]})
+    drop = Expectation("number", "s <> 'x'", "dropped")
+    must = Expectation("late", lambda frame: pl.col("s").str.to_integer() > 5, "failed")
+    conditions = Judge((drop, must), {}, "task", "uri").for_schema(frame.schema)
+    with conditions.spilled(frame.lazy()) as rows:
+        kept, found = conditions.accepted(rows if lazy else rows.lazy().collect())
+        assert kept.collect()["s"].to_list() == ["7", "9"]
+    assert [(one.failed, one.total) for one in found] == [(1, 3), (0, 2)]
+
+
+@pytest.mark.parametrize("condition", ["n <= 9007199254740992", "n <> 9007199254740993", "n < 9007199254740993"])
+def test_a_table_whose_log_has_decimals_less_exactly_than_its_files_is_counted_by_these(
+    tmp_path: Path, condition: str
+) -> None:
+    # delta-rs writes the least and the greatest as floating-point numbers.
+    frame = pl.DataFrame({"n": pl.Series([2**53 + 1], dtype=pl.Decimal(20, 0))})
+    frame.write_delta(str(tmp_path))
+    rows = scan.scan(DeltaTable(tmp_path))
+    (found,) = _judge([condition]).for_schema(frame.schema).outcomes(rows, rows)
+    assert (found.failed, found.total) == (1, 1)
+
+
+def test_a_struct_is_counted_where_the_log_has_no_numbers_of_a_list_in_it(tmp_path: Path) -> None:
+    kind = pl.Struct({"a": pl.Int64, "b": pl.List(pl.Int64)})
+    frame = pl.DataFrame({"n": pl.Series([{"a": 1, "b": [1]}, None], dtype=kind)})
+    frame.write_delta(str(tmp_path))
+    _edit_statistics(tmp_path, lambda found: found["nullCount"].update(n={"a": 1}))  # as Spark writes it
+    rows = scan.scan(DeltaTable(tmp_path))
+    (found,) = _judge(["n IS NOT NULL"]).for_schema(frame.schema).outcomes(rows, rows)
+    assert (found.failed, found.total) == (1, 2)
+
+
+def _edit_statistics(place: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    (log,) = (place / "_delta_log").glob("*.json")
+    actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    for action in actions:
+        if "add" in action:
+            statistics = json.loads(action["add"]["stats"])
+            change(statistics)
+            action["add"]["stats"] = json.dumps(statistics)
+    log.write_text("\n".join(map(json.dumps, actions)), encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ from dbxdec import rows as number_of_rows
 from dbxdec.errors import RunError, TargetExistsError
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta import key_log
+from dbxdec.io_managers.delta.expectations import Expectation
 from dbxdec.io_managers.delta.receipts import Found
 from dbxdec.io_managers.delta.spark import observing, staging, store, write
+from dbxdec.io_managers.delta.spark.judging import Judge
 from dbxdec.io_managers.delta.spark.log import History, SparkTable
 from dbxdec.model.variables import using
 from spark_consumers import Consumer, Table
@@ -142,6 +144,16 @@ def test_rows_are_dropped_in_the_query_that_stores_them(
     }
     assert 'expect "delay": 2 of 6 rows failed (dropped)' in [one.getMessage() for one in caplog.records]
     assert found.rows == 3
+
+
+@pytest.mark.connect
+def test_a_hundred_expectations_are_evaluated(flights: Flights) -> None:
+    """Over Connect an expression may be a hundred levels deep, and a plan takes Spark a hundred rounds at most."""
+    drops = [Expectation(f"at least {i}", f"flight > {i - 70}", "dropped") for i in range(70)]
+    musts = [Expectation(f"at most {i}", f"flight < {i + 50}", "failed") for i in range(30)]
+    marked = Judge((*drops, *musts), {}, "task", "uri").marked(flights.frame(1, 2))
+    assert [one.flight for one in marked.guarded().collect()] == [1, 2]
+    assert {(one.failed, one.total) for one in marked.outcomes()} == {(0, 2)}
 
 
 @pytest.mark.connect

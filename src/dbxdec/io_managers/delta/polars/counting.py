@@ -28,38 +28,28 @@ class Count:
     frame: pl.LazyFrame
 
 
-def by_columns(
+def compared(
     frame: pl.LazyFrame, conditions: Mapping[str, pl.Expr], comparisons: Mapping[str, str]
 ) -> tuple[list[Count], list[str]]:
-    """Return counts that each read one column, or less, and the names of the conditions that need several columns.
+    """Return counts that each read one column, or less, and the names of the conditions that are not counted by them.
 
     `comparisons` has the columns of conditions that compare nothing but one column with constants: they are null only
-    where it is null. Files and row groups whose statistics show that no row breaks them are not read.
+    where it is null, and no value is an error. Files and row groups whose statistics show that no row breaks them are
+    not read. No other condition may be a filter: Polars evaluates it for rows that an earlier filter leaves out, and
+    for what stands in a file in place of null.
     """
     import polars as pl
 
-    columns = frame.collect_schema().names()
-    alone: dict[str, list[str]] = {}
-    compared: dict[str, list[str]] = {}
-    rest = []
-    for name, met in conditions.items():
+    columns: dict[str, list[str]] = {}
+    for name in conditions:
         if name in comparisons:
-            compared.setdefault(comparisons[name], []).append(name)
-        elif len(roots := met.meta.root_names()) == 1 and roots[0] in columns:
-            alone.setdefault(roots[0], []).append(name)
-        else:
-            rest.append(name)
+            columns.setdefault(comparisons[name], []).append(name)
     counts = []
-    for column, names in compared.items():
+    for column, names in columns.items():
         missed = pl.any_horizontal(named(column).is_null(), *(~conditions[name] for name in names))
         numbers = [breaks(conditions[name]).sum().alias(str(i)) for i, name in enumerate(names)]
         counts.append(Count(tuple(names), frame.filter(missed).select(numbers)))
-    for names in alone.values():
-        if len(names) > 1:  # one pass for all of them
-            rest += names
-        else:
-            counts.append(Count(tuple(names), frame.filter(breaks(conditions[names[0]])).select(pl.len())))
-    return counts, rest
+    return counts, [name for name in conditions if name not in comparisons]
 
 
 def together(frames: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:

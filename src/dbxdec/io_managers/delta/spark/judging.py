@@ -102,15 +102,12 @@ class Judge(judging.Judge):
         """Return a problem for each column that Spark can't evaluate for each row of `frame`."""
         from pyspark.errors import AnalysisException
 
-        try:
-            _analyze(list(found.values()), frame)
-        except AnalysisException:
-            problems = []  # Spark tells the first alone, and not whose it is
-        else:
+        if _are_fit(list(found.values()), frame):
             return []
+        problems = []  # Spark tells the first alone, and not whose it is
         for one in (one for one in some if one.name in found):
             try:
-                _analyze([found[one.name]], frame)
+                _analyze(found[one.name], frame)
             except AnalysisException as error:
                 problems.append(self.unfit(one, _unfit(one.condition, error, frame.columns).problems[0]))
         return problems
@@ -266,23 +263,42 @@ class Marked:
 
 
 def _all(columns: Sequence[Any]) -> Any:
-    first, *others = columns
-    for other in others:
-        first = first & other
-    return first
+    """Return whether all are true, in few levels: over Connect an expression may have a hundred."""
+    if len(columns) == 1:
+        return columns[0]
+    half = len(columns) // 2
+    return _all(columns[:half]) & _all(columns[half:])
 
 
-def _analyze(some: Sequence[Column], frame: Any) -> None:
-    """Raise AnalysisException for conditions that are not true, false or null for each row of `frame`."""
+def _are_fit(some: Sequence[Column], frame: Any) -> bool:
+    """Return whether all conditions are true or false for each row of `frame`; False says nothing.
+
+    A filter for each would take Spark a round of its own, and over Connect it gives up after a hundred.
+    """
+    from pyspark.errors import AnalysisException
     from pyspark.sql import functions
 
-    if bare := [one.bare for one in some if one.bare is not None]:
-        _ = frame.select(*bare).schema
+    if not some:
+        return True
+    bare = [one.bare for one in some if one.bare is not None]
+    met = [one.met for one in some]
+    try:
+        kinds = [field.dataType.typeName() for field in frame.select(*bare, *met).schema][len(bare) :]
+        _ = frame.where(_all(met)).select(functions.lit(1)).schema
+    except AnalysisException:
+        return False
+    return set(kinds) == {"boolean"}  # `AND` makes a truth of a string
+
+
+def _analyze(one: Column, frame: Any) -> None:
+    """Raise AnalysisException for a condition that is not true, false or null for each row of `frame`."""
+    from pyspark.sql import functions
+
+    if one.bare is not None:
+        _ = frame.select(one.bare).schema
     # Spark lets nothing stand in a filter that gives other than one truth for each row. Over Connect the filter alone
     # is not looked at: its columns are known.
-    for one in some:
-        frame = frame.where(one.met)
-    _ = frame.select(functions.lit(1)).schema
+    _ = frame.where(one.met).select(functions.lit(1)).schema
 
 
 def _unfit(condition: Any, error: BaseException, columns: Sequence[str]) -> RunError:
