@@ -70,7 +70,7 @@ def _late(cls: Any, *, frozen: bool, slots: bool, eq: bool, order: bool, kw_only
         # Without a docstring the library would make one of the signature.
         body = {"__module__": cls.__module__, "__doc__": "made", "__annotations__": annotations, **defaults}
         # Others, such as Generic, have no fields.
-        bases: tuple[type, ...] = tuple(base for base in cls.__bases__ if dataclasses.is_dataclass(base))
+        bases = tuple(base for base in cls.__bases__ if hasattr(base, "__dataclass_fields__"))
         made: Any = type(cls.__name__, bases, body)
         # Not frozen, which would compile two more: only what derives from a frozen one must be.
         derives = frozen and bool(bases)

@@ -212,6 +212,19 @@ class TestFrames:
         newest = lake().read(InputContext(uri, "x", pl.DataFrame)).lazy().collect()
         assert sorted(newest.rows()) == [("a", 1), ("a", 2)]
 
+    @pytest.mark.parametrize("kind", [pl.Decimal(20, 0), pl.Struct({"inner": pl.List(pl.Decimal(20, 0))})], ids=str)
+    @pytest.mark.parametrize("parted", [False, True])
+    def test_long_decimals_are_found_though_the_log_has_them_rounded(self, uri: str, kind: Any, parted: bool) -> None:
+        # delta-rs writes their bounds as floating-point numbers: 9007199254740992 for this one.
+        long = Decimal(9007199254740993)
+        values = [long] if kind == pl.Decimal(20, 0) else [{"inner": [long]}]
+        frame = pl.DataFrame({"n": pl.Series(values, dtype=kind), "day": ["a"]})
+        frame.write_delta(uri, delta_write_options={"partition_by": ["day"]} if parted else {})
+        rows = lake().read(InputContext(uri, "x", pl.LazyFrame))
+        number = pl.col("n") if kind == pl.Decimal(20, 0) else pl.col("n").struct.field("inner").list.first()
+        for condition in (number == long, number > long - 1):
+            assert rows.filter(condition).collect().height == 1
+
     def test_no_file_of_others_is_opened(self, uri: str) -> None:
         """Appends, partitions and slices are read without the files that other writes have left."""
         by = {"partition_by": "k"}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _BITS_PER_ROW = 16
 # Rows, whose places in these bits are in memory.
 _AT_ONCE = 1 << 20
+# Each opens every file. A column with rows that break a condition has those of its scan read, too.
+_SCANS = 4
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Count:
 def compared(
     frame: pl.LazyFrame, conditions: Mapping[str, pl.Expr], comparisons: Mapping[str, str]
 ) -> tuple[list[Count], list[str]]:
-    """Return counts that each read one column, or less, and the names of the conditions that are not counted by them.
+    """Return counts that each read a few columns, or less, and the names of the conditions that they do not count.
 
     `comparisons` has the columns of conditions that compare nothing but one column with constants: they are null only
     where it is null, and no value is an error. Files and row groups whose statistics show that no row breaks them are
@@ -40,15 +42,14 @@ def compared(
     """
     import polars as pl
 
-    columns: dict[str, list[str]] = {}
-    for name in conditions:
-        if name in comparisons:
-            columns.setdefault(comparisons[name], []).append(name)
+    columns = list(dict.fromkeys(comparisons[name] for name in conditions if name in comparisons))
     counts = []
-    for column, names in columns.items():
-        missed = pl.any_horizontal(named(column).is_null(), *(~conditions[name] for name in names))
+    for number in range(min(len(columns), _SCANS)):
+        some = columns[number::_SCANS]
+        names = [name for name in conditions if comparisons.get(name) in some]
+        missed = [named(column).is_null() for column in some] + [~conditions[name] for name in names]
         numbers = [breaks(conditions[name]).sum().alias(str(i)) for i, name in enumerate(names)]
-        counts.append(Count(tuple(names), frame.filter(missed).select(numbers)))
+        counts.append(Count(tuple(names), frame.filter(pl.any_horizontal(missed)).select(numbers)))
     return counts, [name for name in conditions if name not in comparisons]
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from dbxdec.io_managers.delta import folder_names
 from dbxdec.io_managers.delta.polars import column_values, table_log
-from dbxdec.io_managers.polars_frames import cast, named
+from dbxdec.io_managers.polars_frames import cast, named, nodes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -21,15 +21,29 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 PARTITION = "partition."
+_EXACT_DIGITS = 15
 
 
 def scan(table: DeltaTable) -> pl.LazyFrame:
     """Return the rows of `table` at the version that its handle has loaded."""
     import polars as pl
 
+    schema = schema_of(table)
+    if any(_is_rounded(kind) for kind in schema.values()):
+        return scan_files(table, schema)
     if not table.metadata().partition_columns or _paths_tell(table):
         return pl.scan_delta(table)
-    return scan_files(table, schema_of(table))
+    return scan_files(table, schema)
+
+
+def _is_rounded(kind: pl.DataType) -> bool:
+    """Return whether the log may have rounded bounds, by which `pl.scan_delta` would skip files that have the value.
+
+    delta-rs, and whoever reads JSON, has decimals as floating-point numbers, which tell 15 digits apart.
+    """
+    import polars as pl
+
+    return any(isinstance(node, pl.Decimal) and node.precision > _EXACT_DIGITS for node in nodes(kind))
 
 
 def schema_of(table: DeltaTable) -> pl.Schema:
