@@ -28,7 +28,10 @@ else:
 
 _MADE = ("__init__", "__repr__", "__eq__", "__hash__")
 _ORDER = {"__lt__": operator.lt, "__le__": operator.le, "__gt__": operator.gt, "__ge__": operator.ge}
-_TOLD = ("__match_args__", "__dataclass_fields__", "__dataclass_params__")
+_TOLD = [
+    *("__match_args__", "__dataclass_fields__", "__dataclass_params__"),
+    *(["__replace__"] if sys.version_info >= (3, 13) else []),
+]
 
 
 class _Late:
