@@ -415,6 +415,7 @@ def test_paths_that_look_like_patterns_are_none(flights: Flights) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.classic  # it makes a setting that serverless compute refuses
 def test_an_attempt_whose_rows_were_removed_stores_no_others(flights: Flights) -> None:
     """A later attempt removes them; the settings of a session may let Spark go on without lost files."""
     frame = flights.frame().repartition(4, "flight")
