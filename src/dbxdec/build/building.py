@@ -58,7 +58,7 @@ class Build:
     warnings: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
     contracts: bytes | None = None
-    """The columns of its contracts (`model/contract_forms.py`); None if there are none, or if none is known here."""
+    """The columns of its contracts (`model/contract_forms.py`); None without contracts, and where they are unknown."""
     read: tuple[str, ...] = ()
     """Files and folders beside the wheel's own files that it depends on."""
 

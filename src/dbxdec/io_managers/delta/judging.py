@@ -216,7 +216,7 @@ class Judge:
     def settle(
         self, found: Sequence[Outcome], dropped: Any, others: Callable[[], Sequence[Problem]] = lambda: ()
     ) -> None:
-        """Log how the expectations came out, and store the `dropped` rows where they are kept; None if there are none.
+        """Log how the expectations came out, and store the `dropped` rows where they are kept; None without any.
 
         Raises ExpectationError if rows are not what they must be: then nothing of the write is to be committed.
         `others` tells what is wrong with the rows besides.

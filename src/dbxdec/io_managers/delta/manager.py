@@ -146,7 +146,7 @@ class DeltaIoManager(IoManager):
         raise RunError(f"the rows of {context.uri} can't be judged here")
 
     def head(self, context: InputContext) -> Head | None:
-        """Return what the table at `context.uri` is now; None where there is none. Raises RunError if it can't be read.
+        """Return what the table at `context.uri` is now; None before it exists. Raises RunError if it can't be read.
 
         The annotation of the reader in `context` says which engine looks.
         """

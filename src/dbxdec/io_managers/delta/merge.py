@@ -154,7 +154,7 @@ class DeltaMerge:
 
     @property
     def steps(self) -> tuple[Clause, ...]:
-        """The clauses, or those of an upsert where there are none."""
+        """The clauses, or those of an upsert where the author gave no clause."""
         return self.clauses or (Clause("matched", "update"), Clause("not matched", "insert"))
 
     def condition(self, quote: str) -> str:

@@ -201,7 +201,7 @@ def walk(path: Place, seed: int, count: int, *, merges: bool) -> Loop:
 def test_a_few_steps(path: Place, merges: bool) -> None:
     """Deaths, zombies and restores, in a fixed order: no row is lost, none is there twice."""
     if IS_CONNECT and merges:
-        pytest.skip("classic: a session that takes no settings merges at least once")
+        pytest.skip("classic: `.changes()` promises a merge there no more than at least once, and this asks for once")
     loop = Loop(path, 1, merges=merges)
     for step in (
         "die_before",

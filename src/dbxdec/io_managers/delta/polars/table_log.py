@@ -188,7 +188,7 @@ def note(table: DeltaTable, *names: str) -> None:
 
 
 def attempt_of(table: DeltaTable, write: WriteId, *, own: bool = False) -> int | None:
-    """Return the attempt that committed `write`, as this handle of the table knows it; None if there is none.
+    """Return the attempt that committed `write`, as this handle of the table knows it; None if no attempt did.
 
     With `own` a commit that the task's code made counts as well. The answer outlives the log's clean-up and a RESTORE.
     """
@@ -328,7 +328,7 @@ class Log:
 
 
 def read_lines(path: str, storage_options: dict[str, str] | None) -> list[str] | None:
-    """Return the lines of a file; None if there is none."""
+    """Return the lines of a file; None if it does not exist."""
     if "://" not in path:
         try:
             return Path(path).read_text(encoding="utf-8").split("\n")  # a string may contain other line endings

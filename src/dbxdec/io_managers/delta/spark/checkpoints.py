@@ -48,7 +48,7 @@ class Note:
         try:
             (row,) = spark.read.text(f"{escaped(checkpoint)}/{_NOTE}").collect()
             return cls(**json.loads(row["value"]))
-        except Exception as error:  # noqa: BLE001 - nearly always there is none
+        except Exception as error:  # noqa: BLE001 - nearly always the note is missing
             log.debug("there is no note in %s: %s", checkpoint, first_line(error))
             return None
 

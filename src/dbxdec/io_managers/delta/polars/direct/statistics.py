@@ -98,7 +98,7 @@ def _bounds(chunks: Iterable[Chunk], kind: pl.DataType) -> tuple[Any, Any] | Non
 
 
 def _value(raw: bytes, kind: pl.DataType, *, last: bool) -> Any:
-    """Return a bound in Parquet's plain encoding as a value that sorts as the column does; None if there is none.
+    """Return a bound in Parquet's plain encoding as a value that sorts as the column does; None without one.
 
     `last` says that it is an upper bound.
     """
