@@ -23,6 +23,7 @@ import pytest
 from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, WriteId, WriteResult
 from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
 from dbxdec.io_managers.delta.spark.manager import SparkDelta, SparkDeltaIoManager
+from thorough import THOROUGH
 
 if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
     MISSING = "Java is not installed"
@@ -42,6 +43,8 @@ needs_spark = [
 
 # Versions between 4.0 and 4.2 were not tried.
 MAKES_COLUMNS = not MISSING and importlib.metadata.version("pyspark") >= "4.2"
+# A quick run has few tests over Connect: another JVM would take longer to warm up than to run them.
+SERVES = MAKES_COLUMNS and not THOROUGH
 needs_made_columns = pytest.mark.skipif(
     not MAKES_COLUMNS, reason="spark 4.2: older ones have no SQL for identity and generated columns"
 )
@@ -52,6 +55,8 @@ needs_own_spark = [*needs_spark, pytest.mark.slow]
 WORLD = "DBXDEC_SPARK"
 """The environment variable that says through which kind of session the tests of this process go."""
 IS_CONNECT = os.environ.get(WORLD) == "connect"
+SERVER = "DBXDEC_SPARK_SERVER"
+"""The environment variable that names a server of Spark Connect; without it a process starts one of its own."""
 
 SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -70,6 +75,7 @@ _ONCE = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
+_PORT = "spark.connect.grpc.binding.port"
 RECEIPT = Receipt(WriteId("1", "job", "77", "task"), attempt=1, build="b" * 64, parameters="p")
 
 
@@ -89,10 +95,11 @@ def defaults(folder: Path) -> dict[str, str]:
     return {"SPARK_CONF_DIR": str(folder)}
 
 
-def start(warehouse: Path, jars: str = "", *, once: bool = True) -> Any:
+def start(warehouse: Path, jars: str = "", *, once: bool = True, serves: bool = False) -> Any:
     """A session of this process, with Delta: its jars are `jars`, or come through Ivy.
 
-    Without `once` it is for queries that run often or on many rows, with Spark's own settings for that.
+    Without `once` it is for queries that run often or on many rows, with Spark's own settings for that. With `serves`
+    its JVM is a server of Spark Connect, too.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PySpark's own imports warn about newer libraries
@@ -103,27 +110,45 @@ def start(warehouse: Path, jars: str = "", *, once: bool = True) -> Any:
     builder = SparkSession.builder.master("local[2]").config("spark.sql.warehouse.dir", warehouse.as_uri())
     for name, value in _settings(warehouse.parent / "temporary", once=once).items():
         builder = builder.config(name, value)
+    if serves:
+        builder = builder.config("spark.plugins", "org.apache.spark.sql.connect.SparkConnectPlugin")
+        builder = builder.config("spark.connect.grpc.binding.address", "127.0.0.1")
+        builder = builder.config(_PORT, str(_free_port()))
     builder = builder.config("spark.jars", jars) if jars else configure_spark_with_delta_pip(builder)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("OFF")
     return spark
 
 
+def server_of(spark: Any) -> str:
+    """The address of the server that the JVM of a session is, which was started with `serves`."""
+    return f"sc://127.0.0.1:{spark.conf.get(_PORT)}"
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 def start_connect(warehouse: Path) -> Any:
-    """The same through Spark Connect, locked, with a server that PySpark starts on this machine."""
+    """The same through Spark Connect, locked, with the server that is named, or one that PySpark starts here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from delta import configure_spark_with_delta_pip
         from pyspark.sql import SparkSession
         from pyspark.sql.connect.client.core import DefaultChannelBuilder
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    if server := os.environ.get(SERVER):
+        spark = SparkSession.builder.remote(server).getOrCreate()
+        lock(spark)
+        return spark
+    port = _free_port()
     # The usual port may be taken by the tests of another checkout.
     DefaultChannelBuilder.default_port = staticmethod(lambda: port)  # type: ignore[method-assign]
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    builder = SparkSession.builder.remote("local[2]").config("spark.connect.grpc.binding.port", str(port))
+    builder = SparkSession.builder.remote("local[2]").config(_PORT, str(port))
     builder = builder.config("spark.sql.warehouse.dir", warehouse.as_uri())
     for name, value in _settings(warehouse.parent / "temporary").items():
         builder = builder.config(name, value)
@@ -286,7 +311,7 @@ def rows(frame: Any) -> list[tuple[Any, ...]]:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Any:
     warehouse = tmp_path_factory.mktemp("warehouse")
-    return start_connect(warehouse) if IS_CONNECT else start(warehouse)
+    return start_connect(warehouse) if IS_CONNECT else start(warehouse, serves=SERVES)
 
 
 @pytest.fixture

@@ -72,6 +72,7 @@ def test_a_table_of_the_catalog_is_read_where_it_lies(
     assert found["id"].to_list() == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.connect
 def test_spark_reads_for_polars_where_only_it_has_access(table: Place) -> None:
     """A table of a real catalog: moments are in UTC, as Polars has them itself."""

@@ -1,7 +1,8 @@
-"""The tests of Spark again, over Spark Connect, with a server of its own and locked as serverless compute is.
+"""The tests of Spark again, over Spark Connect, locked as serverless compute is.
 
 A process has either a classic session or one of Connect, so another pytest runs them: those marked `connect`, which a
 quick run has here alone, and in `make test-all` all but those marked `classic`, which need a JVM in their own process.
+In a quick run the server is the JVM of the classic session, which rests meanwhile; else it is one of its own.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from pathlib import Path
 
 import pytest
 
+import spark_tools
 from repository import TESTS
-from spark_tools import WORLD, needs_spark
+from spark_tools import SERVER, WORLD, needs_spark, server_of
 from thorough import THOROUGH
 
-pytestmark = [*(mark for mark in needs_spark if mark.name != "xdist_group"), pytest.mark.xdist_group("connect")]
+pytestmark = needs_spark
+if not spark_tools.SERVES:
+    pytestmark = [*(mark for mark in needs_spark if mark.name != "xdist_group"), pytest.mark.xdist_group("connect")]
+spark = spark_tools.spark
 
 
 @pytest.fixture
@@ -35,7 +40,13 @@ def libraries(tmp_path: Path) -> Path:
     return folder
 
 
-def test_spark_connect_gives_the_same_results(libraries: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The environment that names a server that is there already, if one is."""
+    return {SERVER: server_of(request.getfixturevalue("spark"))} if spark_tools.SERVES else {}
+
+
+def test_spark_connect_gives_the_same_results(libraries: Path, server: dict[str, str], tmp_path: Path) -> None:
     """Modes, exactly once, pinned reads, merges, partitions, slices, at paths and in a catalog, and Parquet files."""
     which = "not classic" if THOROUGH else "connect and not slow"
     command = [
@@ -53,7 +64,7 @@ def test_spark_connect_gives_the_same_results(libraries: Path, tmp_path: Path) -
     places = [TESTS / "io_managers" / "delta" / "spark", TESTS / "io_managers" / "files" / "test_spark_parquet.py"]
     command += ["--ignore", __file__]
     path = os.pathsep.join([str(libraries), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, WORLD: "connect", "PYTHONPATH": path}
+    environment = {**os.environ, **server, WORLD: "connect", "PYTHONPATH": path}
     done = subprocess.run([*command, *places], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout

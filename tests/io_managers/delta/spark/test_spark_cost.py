@@ -76,6 +76,7 @@ def test_rows_are_judged_without_a_job_but_that_of_their_numbers(path: Place) ->
     assert jobs(path, written(path, "append", "3", one, **rules)) <= plain + note
 
 
+@pytest.mark.slow
 def test_a_merge_starts_no_more_jobs_than_sparks_own(path: Place) -> None:
     """None: receipt and equal keys are looked for without one."""
     path.write("append", "0", path.pairs((1, 1)))

@@ -156,6 +156,7 @@ def test_a_hundred_expectations_are_evaluated(flights: Flights) -> None:
     assert {(one.failed, one.total) for one in marked.outcomes()} == {(0, 2)}
 
 
+@pytest.mark.slow
 @pytest.mark.connect
 def test_rows_are_dropped_into_quarantine(anywhere: Flights) -> None:
     """Good and bad rows are all rows; a bad one says what it does not meet, and who would have stored it."""
@@ -440,6 +441,7 @@ def test_rows_that_a_killed_attempt_stored_apart_go_with_the_next(flights: Fligh
     assert not flights.left_behind()
 
 
+@pytest.mark.slow
 @pytest.mark.connect
 def test_merges_judge_the_rows_of_their_source(anywhere: Flights) -> None:
     """Bad rows of the source are neither merged nor visible; the numbers are in the merge's own commit."""

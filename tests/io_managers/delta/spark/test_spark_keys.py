@@ -36,6 +36,7 @@ def done(place: Place) -> set[str]:
     return set() if log is None else key_log.done(log.standing(), "")[0]
 
 
+@pytest.mark.slow
 def test_each_kind_of_write_says_its_key(path: Place) -> None:
     """Appends and their retries, merges, and results without rows."""
     write(path, "day=1", path.frame(1))

@@ -63,6 +63,7 @@ def test_partitions_and_options_of_a_new_table(table: Place) -> None:
     assert rows(table.manager().read(wanted(table.uri, receipt("1")))) == [(1, 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.connect
 @pytest.mark.parametrize("mode", ["error", "append", "overwrite", "ignore"])
 def test_a_kill_between_the_table_and_its_rows_is_mended(
@@ -85,6 +86,7 @@ def test_a_kill_between_the_table_and_its_rows_is_mended(
     assert table.stored == [1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.connect
 def test_slices(place: Place) -> None:
     """They are read as such."""

@@ -38,6 +38,7 @@ def by_history(at: Place, monkeypatch: pytest.MonkeyPatch) -> list[Commit]:
         return list(History(table_of(at)).known())
 
 
+@pytest.mark.slow
 def test_files_tell_the_same_of_all_kinds_of_commits_as_the_history(
     path: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,6 @@ def read(at: Place, run: str, kind: Any = "run") -> list[tuple[Any, ...]]:
 
 
 class TestAppends:
-    @pytest.mark.connect
     def test_each_run_adds_what_has_arrived_since_the_last_one(self, place: Place, source: Source) -> None:
         """A run stores all batches that are there, its readers get their rows, and a run without any leaves none."""
         source.add(xs(1, 2), xs(3))
@@ -89,6 +88,7 @@ class TestAppends:
         assert [read(place, run) for run in ("1", "2", "3")] == [[(1,), (2,), (3,)], [(4,)], []]
         assert len(read(place, "3", "table")) == 4
 
+    @pytest.mark.connect
     def test_a_retry_of_a_stream_that_has_ended_finds_nothing_new(self, path: Place, source: Source) -> None:
         """Its result is still that of the first attempt, and what has arrived meanwhile belongs to it too."""
         source.add(xs(1))
@@ -254,6 +254,7 @@ class TestCheckpoints:
         path.write("append", "2", source.add(xs(2)).stream())
         assert path.stored == [1, 2]
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_a_stream_that_a_server_has_ended_for_another_run_is_not_done(
         self, path: Place, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -394,6 +395,7 @@ class TestConflicts:
 
 
 class TestJobs:
+    @pytest.mark.slow
     def test_a_job_from_landed_files_to_a_number(self, spark: Any, source: Source, tmp_path: Path) -> None:
         """A task takes a table and returns a stream that it has read itself; its reader gets this run's rows."""
         lake = SparkDeltaIoManager(str(tmp_path / "lake"), mode="append")
@@ -504,6 +506,7 @@ def adding(source: Source) -> Any:
 
 
 class TestMerges:
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_each_batch_is_merged_once(self, place: Place, source: Source) -> None:
         """From a missing table on, in the order of arrival; the result is the table as the last batch left it."""
