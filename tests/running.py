@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from dbxdec.io_managers import PolarsDeltaIoManager
 
 lake = PolarsDeltaIoManager(base_path=bundle_variable("lake"), mode="append")
 """
+_FRAMES = re.compile(r"\bpl\b|\blake\b|\bPolars|\bpolars\b")
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,14 @@ def empty(root: Path) -> Project:
 
 
 def define(project: Project, body: str) -> None:
-    """The project's one module of pipelines."""
-    project.write("src/shop/pipelines/sales.py", HEAD + body)
+    """The project's one module of pipelines.
+
+    It has Polars if it has tables: each process of a run would import it, which takes as long as all else together.
+    """
+    lines = HEAD.split("\n")
+    if not _FRAMES.search(body):
+        lines = ["" if _FRAMES.search(line) else line for line in lines]
+    project.write("src/shop/pipelines/sales.py", "\n".join(lines) + body)
 
 
 def dbxdec(project: Project, *arguments: str, **environment: str) -> Said:

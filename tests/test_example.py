@@ -20,6 +20,9 @@ from dbxdec.platform.references import resolve
 from projects import Project
 from repository import ROOT
 
+# One worker process takes all: each would make the projects of this module anew.
+pytestmark = pytest.mark.xdist_group("example")
+
 
 @pytest.fixture(scope="module")
 def flights(tmp_path_factory: pytest.TempPathFactory, dbxdec_wheel: Path) -> Project:

@@ -64,7 +64,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("elsewhere", [True, False], ids=["own temporary files", "all on one disk"])
 @pytest.mark.parametrize("pages", [0, 1, 2, 4, 6, 8, 12])
 @pytest.mark.parametrize("name", COMMANDS)

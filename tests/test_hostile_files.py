@@ -229,6 +229,7 @@ def test_sources_that_cannot_be_shipped(case: str, forked: Forked, project: Proj
     assert forked.dbxdec(project.root, "init", "--dry-run").finding() is None
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", BUNDLES)
 def test_bundles_that_cannot_be_read(case: str, forked: Forked, project: Project) -> None:
     """A databricks.yml that no reader should follow is refused with its line."""
@@ -322,6 +323,7 @@ def test_files_where_folders_should_be(case: str, forked: Forked, project: Proje
             assert len(found.err.splitlines()) < 6, found
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("limit", [0, 1_000])
 @pytest.mark.parametrize("command", [["bundle"], ["init", "--name", "x"]], ids=" ".join)
 def test_a_full_disk_ends_in_one_sentence(command: list[str], limit: int, forked: Forked, project: Project) -> None:

@@ -577,6 +577,7 @@ class TestFromWheel:
         result = bundle(project, "--wheel", str(project.wheel))
         assert (result.code, "has no dbxdec manifest" in result.output) == (2, True)
 
+    @pytest.mark.sampled(2)
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [

@@ -367,6 +367,7 @@ def _library(kind: str, path: str) -> str:
 
 
 class TestFiles:
+    @pytest.mark.sampled(4)
     @pytest.mark.parametrize(
         ("fields", "said"),
         [
@@ -391,6 +392,7 @@ class TestFiles:
         native(project, fields)
         assert_found(project, f"{line_of(project, 'native_task(')}: the task `sales.native` has the", *said.split("|"))
 
+    @pytest.mark.sampled(4)
     @pytest.mark.parametrize(
         "fields",
         [

@@ -19,6 +19,9 @@ from dbxdec.model import contract_forms
 from projects import Project, shop
 from running import DBXDEC
 
+# One worker process takes all: each would make the projects of this module anew.
+pytestmark = pytest.mark.xdist_group("contracts")
+
 PIPELINE = """
 from __future__ import annotations
 

@@ -119,6 +119,7 @@ class TestTime:
 
 
 class TestReadme:
+    @pytest.mark.sampled(2)
     @pytest.mark.parametrize("line", ["Version: 7", "Version:1.2.0", "Version: 1.2.0", "Version:"])
     def test_a_line_that_looks_like_the_version_is_none_in_the_wheel(self, project: Project, line: str) -> None:
         """METADATA has one line that starts with `Version:`; the build names the one of the readme."""

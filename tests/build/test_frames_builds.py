@@ -13,6 +13,9 @@ from dbxdec.build.discovery.spec import ShippedFile
 from dbxdec.errors import DiscoveryError, Problem, SourceLocation
 from projects import shop
 
+# One worker process takes all: each would make the projects of this module anew.
+pytestmark = pytest.mark.xdist_group("frames")
+
 SALES = "src/shop/pipelines/sales.py"
 
 PIPELINE = """

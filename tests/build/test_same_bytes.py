@@ -19,7 +19,7 @@ from dbxdec.model.manifest import digest
 from layouts import LAYOUTS
 from projects import Project, Result, shop
 
-pytestmark = pytest.mark.sampled(3)
+pytestmark = [pytest.mark.sampled(3), pytest.mark.xdist_group("same bytes")]
 
 SALES = "src/shop/pipelines/sales.py"
 
@@ -242,6 +242,7 @@ class TestBuildId:
         CHANGING[name](project)
         assert build_id(project) != original.manifest()["build_id"]
 
+    @pytest.mark.sampled(1)
     @pytest.mark.parametrize("name", KEEPING)
     def test_kept_by_all_else(self, name: str, project: Project, original: Project) -> None:
         """What is not installed is no part of the build id."""

@@ -7,12 +7,15 @@ import sys
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from repository import ROOT
 
 NEEDED = ("src", "tests", "examples", "docs", "bench")
 MADE = {"__pycache__", ".dbxdec", "dist", "resources", "lake", ".pytest_cache", ".hypothesis", "venv"}
 
 
+@pytest.mark.slow
 def test_an_sdist_holds_all_that_its_tests_need(tmp_path: Path) -> None:
     """Examples, documents and pinned versions as well: everything of the repository that is no machine's own."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]

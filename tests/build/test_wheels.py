@@ -23,6 +23,9 @@ from dbxdec.model.manifest import PATH
 from projects import Project, shop
 from running import DBXDEC, dbxdec
 
+# One worker process takes all: each would make the projects of this module anew.
+pytestmark = pytest.mark.xdist_group("wheels")
+
 MANIFEST = f"extra_metadata/{PATH}"
 Members = dict[str, bytes]
 

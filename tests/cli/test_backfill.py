@@ -335,6 +335,7 @@ def test_a_report_that_can_not_be_written_is_said_before_anything_runs(project: 
     assert not (project.root / "ran").exists()
 
 
+@pytest.mark.slow
 def test_a_tried_report_leaves_nothing_behind(project: Project) -> None:
     """A plan that nobody has agreed to writes no file."""
     assert fill(project, "--report", "new/report.html").code == 2
@@ -630,6 +631,7 @@ def test_days_that_were_asked_for_apart_are_shown_apart(project: Project) -> Non
     assert f"missing  {DAYS[0]} to {DAYS[1]} (2), {DAYS[3]}" in said.out
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "damaged",
     [
@@ -666,6 +668,7 @@ def test_distances_are_those_from_the_first_key(every: str, wanted: list[str]) -
     assert [key[0] for key in found.due][:3] == wanted
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_the_question_ends_it_with_nothing_begun(project: Project) -> None:
     """One plain line, and the exit code of Ctrl-C."""
     terminal = Terminal(project, "backfill", "delays")

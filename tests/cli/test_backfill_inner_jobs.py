@@ -68,6 +68,7 @@ def test_rows_of_another_program_in_a_table_of_a_job_inside_are_refused(project:
     assert "`dbxdec keys mark inner KEY=A..B --task land`" in said.err
 
 
+@pytest.mark.slow
 def test_days_that_a_job_inside_has_appended_are_refused_by_name(project: Project) -> None:
     """A run of the outer job would append them again; the others are run, and `--again partial` wants just that."""
     assert dbxdec(project, "backfill", "inner", f"day={DAYS[1]},{DAYS[2]}", "--yes").code == 0

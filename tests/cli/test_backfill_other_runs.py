@@ -74,6 +74,7 @@ def all_rows(project: Project) -> list[list[str]]:
     return [rows(project, table) for table in ("one", "two", "three")]
 
 
+@pytest.mark.slow
 def test_a_run_of_one_task_is_not_resumed_for_a_whole_day(project: Project) -> None:
     """The day would be called a success with the rows of one table."""
     assert run(project, "two", BROKEN="two").code == 1

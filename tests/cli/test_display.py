@@ -29,6 +29,9 @@ from projects import Project
 from running import dbxdec, define, empty, wait_for
 from terminals import in_a_terminal
 
+# One worker process takes all: each would make the projects of this module anew.
+pytestmark = pytest.mark.xdist_group("display")
+
 
 class Colour(Enum):
     RED = 1

@@ -24,7 +24,7 @@ from dbxdec.support import streams
 from projects import Project
 from running import DBXDEC, define, empty, states
 
-pytestmark = pytest.mark.sampled(5)
+pytestmark = [pytest.mark.sampled(5), pytest.mark.xdist_group("encodings")]
 
 # Without it Python takes UTF-8 where the locale says nothing.
 PLAIN_C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -130,6 +130,7 @@ def test_each_command_says_what_it_has_to_say(
     assert "dbxdec/cli" not in said.out + said.err
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
 @pytest.mark.parametrize("line", ["runs --json", "runs show --json", "show --json", "check --json", "run daily --json"])
 def test_json_is_json_in_any_encoding(within: Callable[..., Streams], encoding: str, line: str) -> None:

@@ -108,6 +108,7 @@ def test_rows_that_should_not_be_there_are_exit_code_1(shop: Project) -> None:
     assert "met" in lines["one row"]
 
 
+@pytest.mark.slow
 def test_a_table_that_can_not_be_read_is_exit_code_3(shop: Project) -> None:
     """It is not there yet, or lacks a column."""
     said = expect(shop, "silver/flights")
@@ -141,6 +142,7 @@ def test_what_is_wrong_in_the_command_is_said(shop: Project, arguments: list[str
     assert said in found.err
 
 
+@pytest.mark.slow
 def test_parameters_that_no_condition_names_need_no_value(shop: Project) -> None:
     """A job that can't start without them may be asked all the same."""
     store(shop, "days")
@@ -239,6 +241,7 @@ def test_numbers_of_a_run_are_in_its_log_in_runs_show_and_in_the_report(shop: Pr
     assert pl.read_delta(str(shop.root / "lake" / "bad" / "flights"))["flight"].to_list() == [3]
 
 
+@pytest.mark.slow
 def test_numbers_of_a_failed_write_are_in_runs_show_and_in_the_report_too(shop: Project) -> None:
     """They are of no commit, so the run alone has them."""
     report = shop.root / "report.html"

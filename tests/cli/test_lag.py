@@ -162,6 +162,7 @@ def test_lag_is_refused_where_nothing_reads_what_is_new(shop: Shop) -> None:
     assert "no task of the job `plain` reads what is new in a table" in said.err
 
 
+@pytest.mark.slow
 def test_a_person_says_where_a_task_begins(shop: Shop) -> None:
     """After a version of its source: a parameter of the run."""
     shop.add(1)

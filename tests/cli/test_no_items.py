@@ -56,6 +56,7 @@ def missing(project: Project) -> dict[str, Any]:
     return {name: found[name] for name in ("done", "missing", "partial")}
 
 
+@pytest.mark.slow
 def test_a_day_without_items_is_done(project: Project) -> None:
     """The task that leaves the empty list says so; a repeated run changes nothing."""
     assert run(project, "2024-01-01").code == 0

@@ -15,6 +15,9 @@ from running import Said, dbxdec, define, empty
 from spark_tools import needs_own_spark
 from terminals import completed
 
+# One worker process takes all: each would make the projects of this module anew.
+pytestmark = pytest.mark.xdist_group("first rows")
+
 SECRET = "hunter2-hunter2"  # noqa: S105 - made up
 PIPELINE = """
 import datetime as dt

@@ -76,6 +76,7 @@ def _rows(place: Path) -> int:
     return pl.read_delta(str(place)).height
 
 
+@pytest.mark.slow
 def test_tables_of_jobs_that_a_job_runs_are_set_aside_too(project: Project) -> None:
     """Otherwise each run would add its rows to those of the one before."""
     for options in ([], ["--fresh"]):

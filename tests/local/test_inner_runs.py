@@ -147,6 +147,7 @@ def killed_after(project: Project, seconds: float, options: tuple[str, ...]) -> 
     return runner.returncode
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", ["at a write of its record", "after some time"])
 def test_a_run_killed_at_any_point_is_resumed_to_the_same_rows(built: Project, kind: str) -> None:

@@ -15,6 +15,9 @@ from conftest import chromium
 from projects import Project
 from running import dbxdec, define, empty
 
+# One worker process takes all: each would make the projects of this module anew.
+pytestmark = pytest.mark.xdist_group("report")
+
 SECRET = "hunter2-hunter2"  # noqa: S105 - made up
 KEY = "-----BEGIN KEY-----\nc2VjcmV0bGluZW9uZQ==\nc2VjcmV0bGluZXR3bw==\n-----END KEY-----"
 PIPELINE = """

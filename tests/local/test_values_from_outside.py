@@ -253,6 +253,7 @@ def enums(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_a_run_takes_lists_and_dicts_of_the_projects_enums(enums: Project) -> None:
     """From the tree, of a wheel, and where another job passes them on; nothing of the project is imported for it."""
     given = ("-p", 'cs=["B"]', "-p", 'by={"x": "A"}')

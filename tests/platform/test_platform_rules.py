@@ -26,7 +26,10 @@ from emulator import EXCLUDED, FAILED, SUCCESS, SUCCESS_WITH_FAILURES, UPSTREAM_
 from projects import Project, shop
 
 # The pool leaves the pipes of workers that have ended to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO"),
+    pytest.mark.xdist_group("platform"),
+]
 VARIABLES = {"full": "true"}
 
 

@@ -247,6 +247,7 @@ def test_a_scheduled_run_is_known_by_the_day_that_it_is_for(machine: Machine, pl
     assert platform.rows("bronze") == platform.rows("gold") == DAYS[1:]
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_repaired_so_that_nothing_is_appended_again(machine: Machine, platform: Platform) -> None:
     """Its page is shown. The second repair names the first one, and has the parameters of the run."""
     platform.break_(DAYS[0])
@@ -562,6 +563,7 @@ WRONG = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("arguments", "environment", "words"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_one_sentence(
     machine: Machine,

@@ -38,6 +38,7 @@ def machine(platform: Platform, built: Built) -> Machine:
     return platform.machine(built)
 
 
+@pytest.mark.slow
 def test_a_task_on_the_platform_tells_what_this_machine_can_not_read(
     machine: Machine, server: JobsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from conftest import Installation
     from projects import Result
 
+# One worker process takes all: each would make the projects of this module anew.
+pytestmark = pytest.mark.xdist_group("run")
+
 SALES = "src/shop/pipelines/sales.py"
 
 MODES = """

@@ -75,7 +75,7 @@ def test_each_line_of_a_secret_is_hidden() -> None:
 REPEATED = ["a", "-", "secret-", "\\", '\\"', "%25", "&amp;", "ä", "🔑", "line\n", "."]
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("form", ["as it is", "JSON", "repr", "in a URL"])
 @pytest.mark.parametrize("unit", REPEATED)
 def test_a_long_secret_of_repeated_text_is_hidden(unit: str, form: str) -> None:
@@ -131,10 +131,11 @@ def test_the_beginning_of_a_secret_before_an_ellipsis_is_hidden(ellipsis: str) -
 def test_a_beginning_may_end_within_an_escaped_letter() -> None:
     """JSON and URLs that are cut anywhere show nothing of the value in front of the cut."""
     secret = "pässwörd-größe 🔑 'of' \n all" * 30
+    mask = Mask([secret])
     for form in ("as it is", "JSON", "repr", "ascii", "in a URL", "repr of bytes", "HTML"):
         written = FORMS[form](secret)
         for cut in (60, 61, 62, 63, 64, 65, 390, 402, 411, 412, 800, 807):
-            shown = Mask([secret]).text(f"<{written[:cut]}…")
+            shown = mask.text(f"<{written[:cut]}…")
             assert re.fullmatch(rf"<{re.escape(HIDDEN)}…", shown), (form, cut, shown)
 
 

@@ -74,6 +74,7 @@ def without_annotations(found: Outcome) -> str:
     return "\n".join(line for line in lines if not line.startswith(("::error file=", "::warning file=")))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("arguments", [["check"], ["check", "--github"], ["check", "--json"], ["bundle"], ["run", "x"]])
 def test_errors_of_a_project_give_a_workflow_no_command(arguments: list[str], forked: Forked, project: Project) -> None:
     """The text of an exception is no command, in its own lines or in an annotation."""

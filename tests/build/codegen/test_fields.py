@@ -320,6 +320,7 @@ class TestTaken:
                 assert defined(place, name, by_value) == by_value
                 assert defined(place, name, by_member) == by_value
 
+    @pytest.mark.sampled(60)
     @every_field
     @pytest.mark.parametrize("spelling", ["bundle_variable", "Variable", "text"])
     def test_variables_anywhere(self, place: str, name: str, spelling: str) -> None:
@@ -365,6 +366,7 @@ def wrong_values(kind: Any) -> list[Any]:
 
 
 class TestRefused:
+    @pytest.mark.sampled(30)
     @every_field
     def test_a_wrong_type_with_its_path(self, place: str, name: str) -> None:
         """A value of another type, anywhere inside, is one problem, which names its path and shows it."""

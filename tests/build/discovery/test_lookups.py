@@ -15,12 +15,8 @@ if TYPE_CHECKING:
 
 HEAD = """
 import contextlib
-import polars as pl
 import dbxdec
 from dbxdec import context, each, get_task_value, job, params, set_task_value, task
-from dbxdec.io_managers import PolarsDeltaIoManager
-
-lake = PolarsDeltaIoManager(base_path="lake")
 
 
 @task
@@ -39,6 +35,13 @@ def many(x: int) -> None:
     set_task_value("rows", x)
 """
 
+# Most programs here have no table, and so need no Polars, whose import takes longer than all else.
+TABLES = """
+import polars as pl
+from dbxdec.io_managers import PolarsDeltaIoManager
+
+lake = PolarsDeltaIoManager(base_path="lake")
+"""
 JOB = """
 
 @job
@@ -62,6 +65,7 @@ def task_with(*lines: str) -> str:
     return "\n\n@task\ndef here() -> None:\n" + "".join(f"    {line}\n" for line in lines)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
@@ -82,6 +86,7 @@ def test_a_name_that_the_job_lacks_is_an_error_at_its_line(tmp_path: Path, line:
     assert wanted in found
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "lines",
     [
@@ -162,7 +167,10 @@ class TestReturnedDicts:
     WIRING = "\n\n@job\ndef daily() -> None:\n    here()\n"
 
     def task(self, *lines: str) -> str:
-        head = "\n\n@task(outputs={'good': lake.table('good'), 'bad': lake.table('bad')})\ndef here() -> dict[str, pl.DataFrame]:\n"
+        head = (
+            TABLES
+            + "\n\n@task(outputs={'good': lake.table('good'), 'bad': lake.table('bad')})\ndef here() -> dict[str, pl.DataFrame]:\n"
+        )
         return head + "    f = pl.DataFrame({'a': [1]})\n" + "".join(f"    {line}\n" for line in lines)
 
     @pytest.mark.parametrize(

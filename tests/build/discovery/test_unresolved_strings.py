@@ -99,7 +99,7 @@ BRANCHES = {
 }
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("branch", BRANCHES.values(), ids=BRANCHES)
 def test_a_task_chosen_by_the_text_of_a_variable_is_refused(branch: str, tmp_path: Path) -> None:
     """At build the text is the reference: the other task would run on the platform."""

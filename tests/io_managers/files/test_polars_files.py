@@ -147,6 +147,7 @@ def test_an_older_run_repaired_later_has_its_own_files(kind: type[PolarsFiles], 
     assert (values(io, target, "9"), values(io, target, "5")) == ([9], [5])
 
 
+@pytest.mark.sampled(1)
 @EACH
 def test_killed_writers_leave_what_was_there(kind: type[PolarsFiles], target: Path, tmp_path: Path) -> None:
     """kill -9 at any moment of a write: readers see all of the old rows or all of the new, and a retry succeeds."""
@@ -412,6 +413,7 @@ def test_wrong_options_and_results_are_named(kind: type[PolarsFiles], target: Pa
     assert not target.exists()
 
 
+@pytest.mark.sampled(1)
 @EACH
 def test_what_was_replaced_a_day_ago_goes_from_an_object_storage(
     kind: type[PolarsFiles], storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch

@@ -48,6 +48,7 @@ def _judge(conditions: list[str]) -> Judge:
     return Judge(tuple(Expectation(one, one, "kept") for one in conditions), {}, "task", "uri")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", [*[one for one in INTEGERS if one != pl.Int128], pl.Float32, pl.Float64], ids=str)
 @given(data=st.data())
 def test_each_condition_counts_the_rows_of_a_file_that_it_is_not_true_for(

@@ -141,7 +141,7 @@ WRITER = textwrap.dedent(
 
 
 @pytest.mark.parametrize("kind", ["partition", "slice", "append", "partition through delta-rs"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 def test_twenty_writers_of_twenty_parts_all_succeed(tmp_path: Path, kind: str) -> None:
     """In four processes at once, on a table that none of them finds; each writes its part twice."""
     here = str(TESTS)

@@ -92,7 +92,7 @@ def test_polars_alone_reads_the_same(column: str, values: list[str | None]) -> N
         assert pl.scan_delta(str(table)).filter(of_first).collect()["v"].to_list() == [0]
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("column", ["größe", "a b", "{}", "a=b", "#", "100%", "k"])
 def test_an_object_storage_has_the_same_partitions(column: str, storage: ObjectStorage) -> None:
     """Paths are encoded there in another way than on a disk; all readers give back what was written."""

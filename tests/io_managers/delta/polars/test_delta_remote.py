@@ -30,7 +30,7 @@ def read(io: PolarsDeltaIoManager, uri: str, run: str | None = None) -> pl.DataF
     return found
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("folder", ["plain", "a b", "ü", "a%20c", "a+b"])
 @pytest.mark.parametrize("partition_by", [None, "k"])
 def test_a_run_reads_its_own_version_whatever_the_path_is_called(
