@@ -68,8 +68,10 @@ def tools(shared: Path, dbxdec_wheel: Path) -> Tools:
     environment = {
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": str(links),
+        "PIP_NO_COMPILE": "1",  # an environment for one build needs little of the byte code
         "UV_NO_INDEX": "1",
         "UV_FIND_LINKS": str(links),
+        "UV_COMPILE_BYTECODE": "0",
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_PROGRESS": "1",
         "HATCH_DATA_DIR": str(folder / "hatch-data"),
@@ -168,7 +170,7 @@ EDITABLE = {"pip install -e", "uv pip install -e", "uv sync", "uv run"}
 
 
 # Those that go the same way as another one, apart from an option: `make test-all` alone tries them.
-TWINS = {"python -m build --wheel", "uv build --wheel", "uv pip install", "uv run"}
+TWINS = {"python -m build --wheel", "uv build --wheel", "pip wheel", "uv pip install", "uv run"}
 
 
 def _quick_pairs() -> set[tuple[str, str]]:

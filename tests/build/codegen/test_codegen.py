@@ -577,6 +577,7 @@ class TestRefused:
                 jobs_with(schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone": "UTC", "timezone_id": "UTC"}),
                 "`schedule` has no field `timezone`\n    hint: did you mean `timezone_id`?",
             ),
+            (jobs_with(next_years_setting=1), "a field that is newer needs a newer databricks-bundles"),
             (jobs_with(description="${var.x"), "holds ${var.x, which"),
             (jobs_with(description="a ${HOME} b"), "`description` holds ${HOME}"),
             (jobs_with(tags={"a": "${vars.x}"}), "`tags.a` holds ${vars.x}"),

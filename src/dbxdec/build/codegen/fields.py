@@ -96,7 +96,8 @@ def _check_fields(kind: Any, value: Any, path: str) -> Iterator[Finding]:
             owner = f"`{path}` has" if path else "there is"
             near = did_you_mean(name, hints)
             meant |= {field for field in required if near and f"`{field}`" in near}
-            yield f"{owner} no field `{name}`", near or f"fields are {', '.join(sorted(hints))}"
+            known = f"fields are {', '.join(sorted(hints))}; a field that is newer needs a newer databricks-bundles"
+            yield f"{owner} no field `{name}`", near or known
         else:
             yield from _check(hints[name], item, f"{path}.{name}".lstrip("."))
     for name in required:
