@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from dbxdec.model.changes import Changes
 
 _REDEFINES = ("CREATE OR REPLACE", "REPLACE TABLE")
-_KINDS = ('{"add"', '{"remove"', '{"cdc"', '{"metaData"', '{"commitInfo"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +44,26 @@ class SourceCommit:
 
     @classmethod
     def of_lines(cls, version: int, lines: Iterable[str]) -> SourceCommit:
-        """Return the commit whose actions are `lines`, a JSON document each."""
-        actions = [json.loads(line) for line in lines if line.startswith(_KINDS)]
-        info: Mapping[str, Any] = next((one["commitInfo"] for one in actions if "commitInfo" in one), {})
+        """Return the commit whose actions are `lines`, a JSON document each.
+
+        A writer may put spaces into them, and name other kinds of actions with null.
+        """
+        actions = [json.loads(line) for line in lines if line.strip()]
+
+        def all_of(kind: str) -> list[Mapping[str, Any]]:
+            return [one[kind] for one in actions if one.get(kind) is not None]
+
+        info: Mapping[str, Any] = next(iter(all_of("commitInfo")), {})
+        removed = all_of("remove")
         return cls(
             version,
             made_at(info),
             str(info.get("operation", "")),
-            tuple(one["add"] for one in actions if one.get("add", {}).get("dataChange") is True),
-            tuple(one["remove"] for one in actions if one.get("remove", {}).get("dataChange") is True),
-            tuple(one["cdc"] for one in actions if "cdc" in one),
-            frozenset(one["remove"]["path"] for one in actions if "remove" in one),
-            next((one["metaData"] for one in actions if "metaData" in one), None),
+            tuple(add for add in all_of("add") if add.get("dataChange") is True),
+            tuple(remove for remove in removed if remove.get("dataChange") is True),
+            tuple(all_of("cdc")),
+            frozenset(remove["path"] for remove in removed),
+            next(iter(all_of("metaData")), None),
         )
 
     @property

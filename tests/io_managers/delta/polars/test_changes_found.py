@@ -471,3 +471,27 @@ def test_a_retry_of_a_run_that_shares_an_output_is_done(tables: Tables) -> None:
     tables.add(3)
     assert consumer.attempt("c", 3).plan.is_done
     assert (tables.ids("good"), tables.ids("bad")) == ([1, 2], [1, 2])
+
+
+def _spaced(action: dict[str, Any]) -> str:
+    return json.dumps(action, separators=(" , ", " : ")).replace("{", "{ ", 1)
+
+
+def _nulled(action: dict[str, Any]) -> str:
+    kinds = ("txn", "add", "remove", "metaData", "protocol", "cdc", "commitInfo")
+    return json.dumps({kind: action.get(kind) for kind in kinds})
+
+
+@pytest.mark.parametrize("written", [_spaced, _nulled])
+def test_lines_of_the_log_are_read_however_another_writer_forms_them(tables: Tables, written: Any) -> None:
+    """By their JSON: with spaces, and with null for the actions that they are not."""
+    tables.add(1, feed=True)
+    run(tables.consumer(), "a")
+    tables.add(2)
+    DeltaTable(str(tables.source)).delete("id = 1")
+    tables.add(3)
+    for path in (tables.source / "_delta_log").glob("*.json"):
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join(written(json.loads(line)) for line in lines) + "\n")
+    run(tables.consumer(), "b")
+    assert tables.ids() == [1, 2, 3]
