@@ -115,3 +115,10 @@ def test_a_given_result_takes_what_is_new_as_read() -> None:
     run_job(reads, tables=there, inputs={"clean": pl.DataFrame({"id": [9]})})
     run_job(reads, tables=there)
     assert there["silver/orders"]["id"].to_list() == [9]
+
+
+def test_an_empty_table_has_nothing_new() -> None:
+    """A parameter that may be None is None, in the first run too."""
+    lake = Lake()
+    lake["customers"] = pl.DataFrame(schema={"id": pl.Int64, "name": pl.String})
+    assert run_job(audits, tables=lake)["audit"].reads["customers"] is None

@@ -495,3 +495,28 @@ def test_lines_of_the_log_are_read_however_another_writer_forms_them(tables: Tab
         path.write_text("\n".join(written(json.loads(line)) for line in lines) + "\n")
     run(tables.consumer(), "b")
     assert tables.ids() == [1, 2, 3]
+
+
+def _known_rows(tables: Tables, **options: Any) -> int | None:
+    """How many rows a run would get, as far as its reader knows; 0 is None for an optional parameter."""
+    attempt = tables.consumer(**options).attempt("probe")
+    (source,) = attempt.sources
+    context = source.context(attempt.plan.spans["source"])
+    source.manager.read(context)
+    return context.facts.rows
+
+
+def test_a_source_without_rows_has_nothing_new(tables: Tables) -> None:
+    """In the first run too."""
+    tables.add()
+    assert _known_rows(tables) == 0
+
+
+def test_rows_that_are_deleted_are_nothing_new(tables: Tables) -> None:
+    """Also single rows of files, of which only the feed tells."""
+    tables.add(1, 2, 3, feed=True)
+    run(tables.consumer(), "a")
+    DeltaTable(str(tables.source)).delete("id = 1")
+    assert _known_rows(tables) == 0
+    DeltaTable(str(tables.source)).update(updates={"id": "9"}, predicate="id = 2")
+    assert _known_rows(tables) is None

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 16
 _INSERT, _DELETE, _PRE, _POST = "insert", "delete", "update_preimage", "update_postimage"
+_ADDED = (_INSERT, _POST)
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,15 @@ class NewRows:
         if span.skips or span.is_empty:
             return wanted.told(self._none(), 0)
         if span.after is None:
-            whole = scan.scan(table_log.at_version(self.open_(), span.until, wanted.context.uri))
-            return wanted.told(self._shaped(self._with_feed(whole)), None)
+            table = table_log.at_version(self.open_(), span.until, wanted.context.uri)
+            return wanted.told(self._shaped(self._with_feed(scan.scan(table))), None if table.file_uris() else 0)
         reading = self._reading()
         if reading.is_empty or not self._names_files(reading):
             return wanted.told(self._none(), 0)
         self._refuse_gone(reading)
         rows = reading.rows if changes.kind != "latest" else None
+        if rows is None and changes.kind == "rows" and not self._adds(reading):
+            rows = 0
         return wanted.told(self._shaped(self._of(reading)), rows)
 
     def behind(self) -> dict[str, int]:
@@ -177,6 +180,16 @@ class NewRows:
                 yield from ((commit, remove, _DELETE) for remove in commit.removed)
             yield from ((commit, add, _INSERT) for add in commit.added)
 
+    def _adds(self, reading: Reading) -> bool:
+        """Return whether there is a row that was added. Of the feed's files it reads the kinds of changes alone."""
+        import polars as pl
+
+        if any(True for _ in self._files(reading)):
+            return True
+        fed = [action for commit in reading.by_feed for action in commit.changes]
+        kinds = self._scan(fed, [], (), pl.Schema({**self._end.schema, CHANGE: pl.String()})).select(CHANGE)
+        return kinds.filter(pl.col(CHANGE).is_in(_ADDED)).head(1).collect().height > 0
+
     def _of(self, reading: Reading) -> pl.LazyFrame:
         """Return all changes of the span, with the columns of the feed; for `kind="rows"` only what was added."""
         import polars as pl
@@ -195,7 +208,7 @@ class NewRows:
         if fed:
             stamps = [(commit.version, _moment(commit.moment)) for commit, _ in fed]
             rows = self._scan([action for _, action in fed], stamps, (VERSION, MOMENT), kinds)
-            added = pl.col(CHANGE).is_in([_INSERT, _POST])
+            added = pl.col(CHANGE).is_in(_ADDED)
             frames.append(rows.filter(added).select(map(named, schema)) if only_rows else rows)
         return pl.concat(frames)
 
