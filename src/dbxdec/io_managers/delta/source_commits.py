@@ -214,6 +214,16 @@ def gone(context: InputContext, version: int, why: str) -> RunError:
     )
 
 
+def untold(context: InputContext, version: int, path: str) -> RunError:
+    """Return the error of a commit that removes a file without the values of its partition."""
+    return RunError(
+        f"version {version} of {context.uri} removes {path} and does not say of which partition it is, so "
+        f"`{context.parameter}` can't have the rows that are gone",
+        hint='read the rows that are new (`kind="rows"`), or go on after it (`--adopt TASK='
+        f"{version}`, once the table that the task writes is right)",
+    )
+
+
 def refuse_taken_names(columns: Iterable[str], names: Sequence[str], context: InputContext, kind: str) -> None:
     """Raise RunError if the source has columns with the names of the feed's own ones."""
     if taken := [name for name in columns if name in names]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable
-from test_changes import Tables
+from deltalake import DeltaTable, write_deltalake
+from test_changes import FEED, Tables, news
 
 from consumers import Consumer, run
 from dbxdec import DeltaMerge, bundle_variable, job, task
@@ -520,3 +520,38 @@ def test_rows_that_are_deleted_are_nothing_new(tables: Tables) -> None:
     assert _known_rows(tables) == 0
     DeltaTable(str(tables.source)).update(updates={"id": "9"}, predicate="id = 2")
     assert _known_rows(tables) is None
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "p"), ("p", "id")])
+def test_files_of_before_the_table_got_other_partitions_keep_their_values(
+    tables: Tables, before: str | None, after: str
+) -> None:
+    """Each file lacks the columns by which the table was partitioned when it was written."""
+
+    def add(ids: int, **options: Any) -> None:
+        rows = pl.DataFrame({"id": [ids], "p": ["a"]})
+        write_deltalake(str(tables.source), rows, configuration=FEED["configuration"], **options)
+
+    add(1, partition_by=before)
+    run(tables.consumer(), "a")
+    add(2, mode="append")
+    add(3, mode="overwrite", schema_mode="overwrite", partition_by=after)
+    assert sorted(news(tables, tables.consumer()).rows()) == [(2, "a"), (3, "a")]
+    changes = news(tables, tables.consumer(Changes(kind="feed"))).select("id", "p", "_change_type")
+    assert sorted(changes.rows()) == [(1, "a", "delete"), (2, "a", "delete"), (2, "a", "insert"), (3, "a", "insert")]
+
+
+def test_a_file_that_is_gone_with_its_partition_untold_is_an_error(tables: Tables) -> None:
+    """The values are optional in a commit that removes it, and null would be wrong."""
+    tables.add(1, feed=True)
+    rows = pl.DataFrame({"id": [1], "p": ["a"]})
+    write_deltalake(str(tables.source), rows, mode="overwrite", schema_mode="overwrite", partition_by="p")
+    run(tables.consumer(), "a")
+    DeltaTable(str(tables.source)).delete()
+    commit = tables.source / "_delta_log" / f"{2:020}.json"
+    actions = [json.loads(line) for line in commit.read_text().splitlines()]
+    for action in actions:
+        action.get("remove", {}).pop("partitionValues", None)
+    commit.write_text("\n".join(map(json.dumps, actions)))
+    with pytest.raises(RunError, match="does not say of which partition it is"):
+        news(tables, tables.consumer(Changes(kind="feed")))

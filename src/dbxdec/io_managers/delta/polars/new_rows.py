@@ -164,21 +164,29 @@ class NewRows:
     def _files(self, reading: Reading) -> Iterable[tuple[SourceCommit, Mapping[str, Any], str]]:
         """Yield the files whose rows all had the same change, with their commits and the kind of the change."""
         for commit in reading.by_files:
+            self._refuse_marked(commit)
             yield from ((commit, add, _INSERT) for add in commit.added)
         for commit in reading.by_feed:
             if commit.changes:
                 continue
-            if commit.marks_rows:
-                context = self.wanted.context
-                raise RunError(
-                    f"version {commit.version} of {context.uri} marks single rows as deleted (deletion vectors), and "
-                    f"Polars can't tell `{context.parameter}` which",
-                    hint="annotate the parameter as a Spark DataFrame, or turn deletion vectors off on the source "
-                    "(`delta.enableDeletionVectors`)",
-                )
+            self._refuse_marked(commit)
             if self.wanted.changes.kind != "rows":
-                yield from ((commit, remove, _DELETE) for remove in commit.removed)
+                for remove in commit.removed:
+                    if remove.get("partitionValues") is None:  # they are optional there
+                        raise source_commits.untold(self.wanted.context, commit.version, remove["path"])
+                    yield commit, remove, _DELETE
             yield from ((commit, add, _INSERT) for add in commit.added)
+
+    def _refuse_marked(self, commit: SourceCommit) -> None:
+        """Raise RunError for a commit that marks single rows of its files as deleted."""
+        context = self.wanted.context
+        if commit.marks_rows:
+            raise RunError(
+                f"version {commit.version} of {context.uri} marks single rows as deleted (deletion vectors), and "
+                f"Polars can't tell `{context.parameter}` which",
+                hint="annotate the parameter as a Spark DataFrame, or turn deletion vectors off on the source "
+                "(`delta.enableDeletionVectors`)",
+            )
 
     def _adds(self, reading: Reading) -> bool:
         """Return whether there is a row that was added. Of the feed's files it reads the kinds of changes alone."""
@@ -219,13 +227,43 @@ class NewRows:
         names: Sequence[str],
         schema: pl.Schema,
     ) -> pl.LazyFrame:
-        """Return the rows of files, with the same values in all rows of a file for the columns `names`."""
+        """Return the rows of files, with the same values in all rows of a file for the columns `names`.
+
+        A commit of the span may have changed by which columns the table is partitioned: each file lacks those of its
+        own time.
+        """
+        import polars as pl
+
+        kinds: dict[tuple[str, ...], list[int]] = {}
+        for number, action in enumerate(actions):
+            partitions = tuple(name for name in action["partitionValues"] if name in schema)
+            kinds.setdefault(tuple(sorted(partitions)), []).append(number)
+        return pl.concat(
+            self._scan_alike(
+                [actions[number] for number in numbers],
+                partitions,
+                [constants[number] for number in numbers] if names else [],
+                names,
+                schema,
+            )
+            for partitions, numbers in kinds.items()
+        )
+
+    def _scan_alike(
+        self,
+        actions: Sequence[Mapping[str, Any]],
+        partitions: Sequence[str],
+        constants: Sequence[tuple[Any, ...]],
+        names: Sequence[str],
+        schema: pl.Schema,
+    ) -> pl.LazyFrame:
+        """Return the rows of files that are all partitioned by the same columns."""
         import polars as pl
 
         root, options = self.source.root, self.source.storage_options
         files = {"place": pl.Series([scan.place_of(root, one["path"]) for one in actions], dtype=pl.String())}
-        for name in self._end.partitions:
-            texts = [(one.get("partitionValues") or {}).get(name) or None for one in actions]
+        for name in partitions:
+            texts = [one["partitionValues"][name] or None for one in actions]
             files[scan.PARTITION + name] = column_values.series(texts, schema[name])
         for number, name in enumerate(names):
             files[scan.PARTITION + name] = pl.Series([one[number] for one in constants], dtype=schema[name])

@@ -150,9 +150,8 @@ class NewRows:
         if stored is None or any(commit.marks_rows for commit in commits):
             return self._of_versions(commits)
         files = self._files(commits)
-        schema, partitions = self._end.schema, self._detail.partitions
         try:
-            return data_files.read(self.table.spark, files, schema, partitions, kind=self._kind, stored=stored)
+            return data_files.read(self.table.spark, files, self._end.schema, kind=self._kind, stored=stored)
         except Exception as error:
             if (gone := data_files.missing(error, files)) is not None:
                 raise self._vacuumed(gone) from error
