@@ -132,6 +132,19 @@ class Standing:
         return self.cursor is None and self.has_rows and not self.is_shared
 
 
+def with_nothing(standings: Mapping[str, Standing]) -> dict[str, Standing]:
+    """Return the standings, in which an output without a table has what the commits of the others say of it."""
+    found = dict(standings)
+    for name, one in standings.items():
+        told = [
+            other.cursor for other in standings.values() if other.cursor is not None and name in other.cursor.nothing
+        ]
+        if one.version < 0 and told:
+            newest = max(told, key=lambda cursor: cursor.number)
+            found[name] = replace(one, cursor=replace(newest, number=0, version=None))
+    return found
+
+
 @dataclass(slots=True)
 class Search:
     """What the commits of a target tell of a consumer.

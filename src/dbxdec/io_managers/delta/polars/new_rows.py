@@ -76,7 +76,7 @@ class NewRows:
         return wanted.told(self._shaped(self._of(reading)), rows)
 
     def behind(self) -> dict[str, int]:
-        """Return how many rows the commits of the span have added, and when the first was made, in ms.
+        """Return how many rows the commits of the span have added, and when the first of these was made, in ms.
 
         What a log that has been cleaned up does not tell is left out.
         """
@@ -85,10 +85,11 @@ class NewRows:
         except RunError:
             return {}
         # Of commits that rewrite rows the files tell no number of new ones.
-        counts = [None if commit.is_rewrite else commit.rows for commit in commits if commit.added or commit.is_rewrite]
+        told = [commit for commit in commits if commit.added or commit.is_rewrite]
+        counts = [None if commit.is_rewrite else commit.rows for commit in told]
         known = [count for count in counts if count is not None]
         found = {"rows": sum(known)} if len(known) == len(counts) else {}
-        moments = [commit.moment for commit in commits if commit.moment is not None]
+        moments = [commit.moment for commit in told if commit.moment is not None]
         return {**found, **({"since": min(moments)} if moments else {})}
 
     @cached_property
