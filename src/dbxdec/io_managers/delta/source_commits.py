@@ -6,6 +6,7 @@ rows are no change.
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
@@ -158,15 +159,16 @@ def _is_fed(properties: Mapping[str, Any]) -> bool:
 
 
 def refuse_lost_columns(earlier: Iterable[str], newest: str, context: InputContext) -> None:
-    """Raise RunError if a column of an earlier schema is gone, or has another type in the newest one.
+    """Raise RunError if a column of a schema is gone, or has another type, in the one that followed it.
 
-    Schemas are in JSON (Delta protocol, "Schema Serialization Format"). Rows of the span have the columns of its end.
+    Schemas are in JSON (Delta protocol, "Schema Serialization Format"), in the order of their versions. Rows of the
+    span have the columns of its end: one that was dropped and made again under its name is not the one of before.
     """
-    now = _fields(newest)
     lost: dict[str, None] = {}
     other: dict[str, str] = {}
-    for schema in earlier:
-        for name, kind in _fields(schema).items():
+    known = [_fields(schema) for schema in (*earlier, newest)]
+    for fields, now in itertools.pairwise(known):
+        for name, kind in fields.items():
             if name not in now:
                 lost[name] = None
             elif not _grew(kind, now[name]):
@@ -211,6 +213,16 @@ def gone(context: InputContext, version: int, why: str) -> RunError:
         hint="a task that pauses longer than the source keeps its log and its files can't go on "
         "(`delta.logRetentionDuration`, `delta.deletedFileRetentionDuration`): read all again (`--restart TASK`), or "
         "go on after a newer version (`--adopt TASK=VERSION`)",
+    )
+
+
+def parted_otherwise(context: InputContext, version: int) -> RunError:
+    """Return the error of a commit whose changes Spark's feed gives without the values of their partitions."""
+    return RunError(
+        f"version {version} of {context.uri} is of before the table got other partitions, and Spark's change data feed "
+        f"has lost their values, so `{context.parameter}` can't have its changes",
+        hint="annotate the parameter as a frame of Polars, which reads them; or go on after the version that has "
+        "changed the partitions (`--adopt TASK=VERSION`), once the table that the task writes is right",
     )
 
 

@@ -16,6 +16,7 @@ from consumers import Consumer, run
 from dbxdec import DeltaMerge, bundle_variable, job, task
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers.contexts import InputContext
 from dbxdec.model import beginnings
 from dbxdec.model.changes import Changes
 from dbxdec.testing import Lake, run_job
@@ -555,3 +556,30 @@ def test_a_file_that_is_gone_with_its_partition_untold_is_an_error(tables: Table
     commit.write_text("\n".join(map(json.dumps, actions)))
     with pytest.raises(RunError, match="does not say of which partition it is"):
         news(tables, tables.consumer(Changes(kind="feed")))
+
+
+def test_bytes_of_partitions_are_those_that_were_written(tables: Tables) -> None:
+    """delta-rs escapes each byte in the log; Spark has them there as a text."""
+    rows = pl.DataFrame({"id": [1, 2, 3], "p": [b"\x00\xff", b"ab", None]})
+    write_deltalake(str(tables.source), rows.head(0), partition_by="p")
+    run(tables.consumer(), "a", lambda read: next(iter(read.values())).select("id"))
+    write_deltalake(str(tables.source), rows, mode="append")
+    whole = tables.manager.read(InputContext(str(tables.source), "source")).sort("id").collect()
+    assert whole.equals(rows)
+    assert news(tables, tables.consumer()).sort("id").equals(rows)
+    commit = tables.source / "_delta_log" / f"{1:020}.json"
+    commit.write_text(commit.read_text().replace(r'"p":"\\u0061\\u0062"', '"p":"ab"'))
+    assert '"p":"ab"' in commit.read_text()
+    assert news(tables, tables.consumer()).sort("id").equals(rows)
+
+
+def test_a_column_that_was_dropped_and_made_again_is_an_error(tables: Tables) -> None:
+    """It is another one, by the same name."""
+    tables.add(1, feed=True, name=["a"])
+    run(tables.consumer(), "a")
+    tables.add(2, name=["b"])
+    rows = pl.DataFrame({"id": [3]})
+    write_deltalake(str(tables.source), rows, mode="overwrite", schema_mode="overwrite")
+    tables.add(4, name=["d"])
+    with pytest.raises(RunError, match="has lost its columns `name`"):
+        news(tables, tables.consumer())

@@ -264,8 +264,8 @@ class NewRows:
         root, options = self.source.root, self.source.storage_options
         files = {"place": pl.Series([scan.place_of(root, one["path"]) for one in actions], dtype=pl.String())}
         for name in partitions:
-            texts = [one["partitionValues"][name] or None for one in actions]
-            files[scan.PARTITION + name] = column_values.series(texts, schema[name])
+            texts = [one["partitionValues"][name] for one in actions]
+            files[scan.PARTITION + name] = column_values.of_partition(texts, schema[name])
         for number, name in enumerate(names):
             files[scan.PARTITION + name] = pl.Series([one[number] for one in constants], dtype=schema[name])
         found = pl.DataFrame(files)
