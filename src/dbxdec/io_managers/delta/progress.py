@@ -252,11 +252,15 @@ def of_identifiers(versions: Mapping[str, int], consumer: Consumer, found: Searc
         return None
     epoch = max(epochs)
     name, number = epochs[epoch], versions[epochs[epoch]]
+    own = {other: version for other, version in versions.items() if other.startswith(f"{name}/")}
+    # Of one commit all say the same target. Those of a source that another one has replaced stay, and may agree in the
+    # last bits of their numbers.
+    newest = max((Outlived.of(version).target for version in own.values()), default=0)
     read: dict[str, Span] = {}
     target = found.oldest
-    for other, version in versions.items():
+    for other, version in own.items():
         one = Outlived.of(version)
-        if other.startswith(f"{name}/") and one.is_of(number):
+        if one.is_of(number) and one.target == newest:
             parameter, _, source = other.removeprefix(f"{name}/").partition("/")
             read[parameter] = Span(source, None, one.until)
             target = min(target, one.target)

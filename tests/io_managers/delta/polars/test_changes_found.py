@@ -359,6 +359,26 @@ def test_the_number_of_a_commit_does_not_hide_a_position(tables: Tables) -> None
     assert (tables.ids(), tables.facts()["n"]) == (list(range(19)), 19)
 
 
+def test_the_number_of_a_commit_does_not_bring_back_the_source_of_before(tables: Tables) -> None:
+    """Its identifier stays when another source takes its place, and its number may end in the same bits."""
+
+    def merge(read: dict[str, Any]) -> DeltaMerge:
+        return DeltaMerge(next(iter(read.values())), on="id").when_not_matched_insert_all()
+
+    consumer = tables.consumer(returns=("dbxdec.DeltaMerge",))
+    tables.add(0)
+    run(consumer, "old", merge)
+    shutil.rmtree(tables.source)
+    for number in range(1, 17):
+        tables.add(number)
+        run(consumer, f"run-{number}", merge, restart=number == 1)
+    assert tables.facts()["n"] == 17
+    cleaned(tables)
+    tables.add(17)
+    run(consumer, "after", merge)
+    assert (tables.ids(), tables.facts()["n"]) == (list(range(18)), 18)
+
+
 shared = lake.table("shared", shared=True)
 
 
