@@ -122,3 +122,15 @@ def test_an_empty_table_has_nothing_new() -> None:
     lake = Lake()
     lake["customers"] = pl.DataFrame(schema={"id": pl.Int64, "name": pl.String})
     assert run_job(audits, tables=lake)["audit"].reads["customers"] is None
+
+
+def test_rows_that_a_test_adds_to_what_it_has_looked_at_are_there() -> None:
+    """To look at a table before the first run does not part it from the one that the run reads."""
+    lake = Lake()
+    lake["bronze/orders"] = pl.DataFrame({"id": [1]})
+    lake["bronze/orders"] = pl.concat([lake["bronze/orders"], pl.DataFrame({"id": [2]})])
+    run_job(reads, tables=lake)
+    assert lake["silver/orders"]["id"].to_list() == [1, 2]
+    lake["bronze/orders"] = pl.concat([lake["bronze/orders"], pl.DataFrame({"id": [3]})])
+    run_job(reads, tables=lake)
+    assert lake["silver/orders"]["id"].to_list() == [1, 2, 3]
