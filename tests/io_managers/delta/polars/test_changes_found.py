@@ -562,6 +562,24 @@ def test_files_of_before_the_table_got_other_partitions_keep_their_values(
     assert sorted(changes.rows()) == [(1, "a", "delete"), (2, "a", "delete"), (2, "a", "insert"), (3, "a", "insert")]
 
 
+def _forget_partitions(commit: Path) -> None:
+    """Make a commit as one of a writer that leaves out what is optional of the files that it removes."""
+    actions = [json.loads(line) for line in commit.read_text().splitlines()]
+    for action in actions:
+        action.get("remove", {}).pop("partitionValues", None)
+    commit.write_text("\n".join(map(json.dumps, actions)))
+
+
+def test_a_table_without_partitions_has_none_to_tell(tables: Tables) -> None:
+    """A file of it that is gone needs no values."""
+    tables.add(1, feed=True)
+    run(tables.consumer(), "a")
+    DeltaTable(str(tables.source)).delete()
+    _forget_partitions(tables.source / "_delta_log" / f"{1:020}.json")
+    changes = news(tables, tables.consumer(Changes(kind="feed")))
+    assert changes.select("id", "_change_type").rows() == [(1, "delete")]
+
+
 def test_a_file_that_is_gone_with_its_partition_untold_is_an_error(tables: Tables) -> None:
     """The values are optional in a commit that removes it, and null would be wrong."""
     tables.add(1, feed=True)
@@ -569,11 +587,7 @@ def test_a_file_that_is_gone_with_its_partition_untold_is_an_error(tables: Table
     write_deltalake(str(tables.source), rows, mode="overwrite", schema_mode="overwrite", partition_by="p")
     run(tables.consumer(), "a")
     DeltaTable(str(tables.source)).delete()
-    commit = tables.source / "_delta_log" / f"{2:020}.json"
-    actions = [json.loads(line) for line in commit.read_text().splitlines()]
-    for action in actions:
-        action.get("remove", {}).pop("partitionValues", None)
-    commit.write_text("\n".join(map(json.dumps, actions)))
+    _forget_partitions(tables.source / "_delta_log" / f"{2:020}.json")
     with pytest.raises(RunError, match="does not say of which partition it is"):
         news(tables, tables.consumer(Changes(kind="feed")))
 

@@ -164,6 +164,7 @@ class NewRows:
 
     def _files(self, reading: Reading) -> Iterable[tuple[SourceCommit, Mapping[str, Any], str]]:
         """Yield the files whose rows all had the same change, with their commits and the kind of the change."""
+        may_be_parted = bool(self._end.partitions) or any(commit.metadata is not None for commit in reading.commits)
         for commit in reading.by_files:
             self._refuse_marked(commit)
             yield from ((commit, add, _INSERT) for add in commit.added)
@@ -173,7 +174,7 @@ class NewRows:
             self._refuse_marked(commit)
             if self.wanted.changes.kind != "rows":
                 for remove in commit.removed:
-                    if remove.get("partitionValues") is None:  # they are optional there
+                    if remove.get("partitionValues") is None and may_be_parted:  # they are optional there
                         raise source_commits.untold(self.wanted.context, commit.version, remove["path"])
                     yield commit, remove, _DELETE
             yield from ((commit, add, _INSERT) for add in commit.added)
@@ -237,8 +238,8 @@ class NewRows:
 
         kinds: dict[tuple[str, ...], list[int]] = {}
         for number, action in enumerate(actions):
-            partitions = tuple(name for name in action["partitionValues"] if name in schema)
-            kinds.setdefault(tuple(sorted(partitions)), []).append(number)
+            partitions = tuple(sorted(name for name in action.get("partitionValues") or {} if name in schema))
+            kinds.setdefault(partitions, []).append(number)
         return pl.concat(
             self._scan_alike(
                 [actions[number] for number in numbers],
