@@ -152,11 +152,12 @@ class NewRows:
 
     def _is_parted_otherwise(self, commit: SourceCommit) -> bool:
         """Return whether a commit has files of before the table got the partitions that it has."""
-        stored, files = self._stored(), self._files([commit], "added", "removed", "changes")
+        stored = self._stored()
         if stored is None:
             return False
         now = {stored.name(name) for name in self._detail.partitions}
-        return any(set(file.partition) != now for file in files)
+        told = [one.get("partitionValues") for one in (*commit.added, *commit.removed, *commit.changes)]
+        return any(partition is not None and set(partition) != now for partition in told)
 
     def _of_moved(self, commits: Sequence[SourceCommit]) -> list[Any]:
         """Return the changes of such commits by their files, since Spark's feed has null for their partitions."""
@@ -164,6 +165,9 @@ class NewRows:
         for commit in commits:
             if commit.changes or commit.marks_rows or stored is None:
                 raise source_commits.parted_otherwise(self.context, commit.version)
+            for remove in commit.removed if self._kind is not None else ():
+                if remove.get("partitionValues") is None:  # they are optional there
+                    raise source_commits.untold(self.context, commit.version, remove["path"])
         kinds = {"added": _INSERT, "removed": "delete"}
         for action, kind in kinds.items() if self._kind is not None else [("added", None)]:
             if files := self._files(commits, action):
