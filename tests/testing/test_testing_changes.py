@@ -134,3 +134,18 @@ def test_rows_that_a_test_adds_to_what_it_has_looked_at_are_there() -> None:
     lake["bronze/orders"] = pl.concat([lake["bronze/orders"], pl.DataFrame({"id": [3]})])
     run_job(reads, tables=lake)
     assert lake["silver/orders"]["id"].to_list() == [1, 2, 3]
+
+
+def test_a_table_that_a_test_has_replaced_is_the_new_one_at_other_places_too() -> None:
+    """A name is the end of a place: another job may read it below another path."""
+
+    @job
+    def elsewhere() -> None:
+        clean(PolarsDeltaIoManager("/other", mode="append").table("bronze/orders").changes())
+
+    lake = Lake()
+    lake["bronze/orders"] = pl.DataFrame({"id": [1]})
+    run_job(reads, tables=lake)
+    lake["bronze/orders"] = pl.DataFrame({"id": [1, 2]})
+    found = run_job(elsewhere, tables=lake, dbxdec_adopt="clean=snapshot")
+    assert found["clean"].reads["orders"].collect()["id"].to_list() == [1, 2]

@@ -94,7 +94,8 @@ class Lake:
         places = [place for place in self._versions if is_at(place, name)]
         for place in places:
             self._versions[place].append(Version(None, detached(value), detached(value)))
-        if not places:
+        # A later run may read it at yet another place.
+        if not places or name in self._given:
             self._given[name] = detached(value)
 
     def __contains__(self, name: object) -> bool:
