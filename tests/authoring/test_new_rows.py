@@ -288,3 +288,14 @@ def test_new_names_are_told_before_a_deploy() -> None:
     changes = diff.difference(manifest(reads), manifest(renamed), {}, {}).changes
     added = next(change for change in changes if change.what == "reads.tasks.tidy")
     assert "its next run needs `--adopt tidy=...`" in str(added.effect)
+
+
+def test_a_source_that_may_not_be_there_yet_needs_a_reader_that_takes_none() -> None:
+    """Its reader gets what is new in the table, also if the task that writes it has failed in this run."""
+
+    def reads() -> None:
+        clean.override(run_if="ALL_DONE")(load().changes())
+
+    built = of(reads)
+    (problem,) = checks.check([built.dag])
+    assert "it is None if there is no table yet, or nothing new in it" in str(problem)

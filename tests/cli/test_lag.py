@@ -284,3 +284,37 @@ def rights() -> None:
     assert dbxdec(shop, "run", "rights").code == 0
     assert dbxdec(shop, "run", "lefts").code == 0
     assert shop.ids("both") == [1, 2]
+
+
+OUTPUTS = """
+@task(outputs={"good": lake.table("good"), "bad": lake.table("bad")})
+def split(orders: pl.DataFrame) -> dict[str, pl.DataFrame | None]:
+    return {"good": orders, "bad": None}
+
+@job
+def hourly() -> None:
+    split(lake.table("bronze").changes())
+"""
+
+
+@pytest.mark.slow
+def test_an_output_that_never_had_rows_is_not_behind(shop: Shop) -> None:
+    """It has no table; the commits of the other one say that it got nothing."""
+    define(shop, OUTPUTS)
+    shop.add(1)
+    assert shop.run_hourly().code == 0
+    shop.add(2)
+    _, reader = shop.lag()
+    assert (reader["read"], reader["newest"], reader["rows"]) == (0, 1, 1)
+
+
+@pytest.mark.slow
+def test_compaction_is_nothing_for_which_a_task_is_late(shop: Shop) -> None:
+    """It is a version, but none that is new since a time."""
+    shop.add(1)
+    shop.add(2)
+    assert shop.run_hourly().code == 0
+    DeltaTable(str(shop.lake / "bronze")).optimize.compact()
+    _, reader = shop.lag()
+    assert (reader["read"], reader["newest"], reader["rows"]) == (1, 2, 0)
+    assert "since" not in reader

@@ -115,3 +115,37 @@ def test_a_given_result_takes_what_is_new_as_read() -> None:
     run_job(reads, tables=there, inputs={"clean": pl.DataFrame({"id": [9]})})
     run_job(reads, tables=there)
     assert there["silver/orders"]["id"].to_list() == [9]
+
+
+def test_an_empty_table_has_nothing_new() -> None:
+    """A parameter that may be None is None, in the first run too."""
+    lake = Lake()
+    lake["customers"] = pl.DataFrame(schema={"id": pl.Int64, "name": pl.String})
+    assert run_job(audits, tables=lake)["audit"].reads["customers"] is None
+
+
+def test_rows_that_a_test_adds_to_what_it_has_looked_at_are_there() -> None:
+    """To look at a table before the first run does not part it from the one that the run reads."""
+    lake = Lake()
+    lake["bronze/orders"] = pl.DataFrame({"id": [1]})
+    lake["bronze/orders"] = pl.concat([lake["bronze/orders"], pl.DataFrame({"id": [2]})])
+    run_job(reads, tables=lake)
+    assert lake["silver/orders"]["id"].to_list() == [1, 2]
+    lake["bronze/orders"] = pl.concat([lake["bronze/orders"], pl.DataFrame({"id": [3]})])
+    run_job(reads, tables=lake)
+    assert lake["silver/orders"]["id"].to_list() == [1, 2, 3]
+
+
+def test_a_table_that_a_test_has_replaced_is_the_new_one_at_other_places_too() -> None:
+    """A name is the end of a place: another job may read it below another path."""
+
+    @job
+    def elsewhere() -> None:
+        clean(PolarsDeltaIoManager("/other", mode="append").table("bronze/orders").changes())
+
+    lake = Lake()
+    lake["bronze/orders"] = pl.DataFrame({"id": [1]})
+    run_job(reads, tables=lake)
+    lake["bronze/orders"] = pl.DataFrame({"id": [1, 2]})
+    found = run_job(elsewhere, tables=lake, dbxdec_adopt="clean=snapshot")
+    assert found["clean"].reads["orders"].collect()["id"].to_list() == [1, 2]

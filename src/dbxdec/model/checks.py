@@ -295,6 +295,9 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
 
 def _or_none(job: Job, what: str, leaf: dag.TaskOutput | dag.TaskValue) -> str:
     """Return the hint for an input that may have nothing to read."""
+    if isinstance(leaf, dag.TaskOutput) and leaf.rows == "newest":
+        nothing = "there is no table yet" + (", or nothing new in it" if leaf.changes is not None else "")
+        return f"annotate {what} with `| None`: it is None if {nothing}"
     hint = f"annotate {what} with `| None`: it is None if the task `{leaf.task}` has written nothing"
     if isinstance(leaf, dag.TaskOutput) and job.task(leaf.task).each is not None:
         hint += "; as `dict[..., ... | None] | None` it is None for each item that has failed"

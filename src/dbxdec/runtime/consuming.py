@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta.progress import UnclearError
+from dbxdec.io_managers.delta.progress import UnclearError, with_nothing
 from dbxdec.io_managers.positions import Progress, Span
 from dbxdec.model import dag, places
 from dbxdec.model.beginnings import LATEST, Wanted
@@ -57,7 +57,7 @@ def plan(project: str, outputs: Mapping[str, Output], sources: list[Source], wan
     standings = {
         name: _standing(one, _consumer(project, name, outputs), wanted, said=said) for name, one in outputs.items()
     }
-    standings = _with_nothing(standings)
+    standings = with_nothing(standings)
     done = {name: one.done for name, one in standings.items() if one.done is not None}
     if len(done) == len(outputs):
         return Plan({}, {}, done)
@@ -83,19 +83,6 @@ def _standing(output: Output, consumer: Consumer, wanted: Wanted, *, said: bool)
         if not said:
             raise
         return output.manager.standing(output.context, consumer, counts=wanted.restarts, anew=True)
-
-
-def _with_nothing(standings: Mapping[str, Standing]) -> dict[str, Standing]:
-    """Return the standings, in which an output without a table has what the commits of the others say of it."""
-    found = dict(standings)
-    for name, one in standings.items():
-        told = [
-            other.cursor for other in standings.values() if other.cursor is not None and name in other.cursor.nothing
-        ]
-        if one.version < 0 and told:
-            newest = max(told, key=lambda cursor: cursor.number)
-            found[name] = replace(one, cursor=replace(newest, number=0, version=None))
-    return found
 
 
 def _of_positions(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, WriteId
 from dbxdec.io_managers.delta.manager import DeltaIoManager
-from dbxdec.io_managers.delta.progress import Consumer
+from dbxdec.io_managers.delta.progress import Consumer, with_nothing
 from dbxdec.io_managers.positions import Span
 from dbxdec.model import dag, places, variables
 from dbxdec.runtime.installed import find_manifest
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from dbxdec.authoring.jobs import BuiltJob
     from dbxdec.io_managers.base import IoManager
+    from dbxdec.io_managers.delta.progress import Standing
     from dbxdec.model.protocol import RunArguments
 
 
@@ -91,16 +92,20 @@ def _read(
     jobs: Callable[[], Sequence[dag.Job]],
 ) -> Span | None:
     """Return the last span of a source that all outputs of a task have; None if one of them has nothing of it."""
-    spans = []
-    for output, stored in task.outputs.items():
-        reader, place = _by_log(built.managers[task.key, output], places.resolved(stored.target or ""))
+    standings: dict[str, Standing] = {}
+    targets = {name: places.resolved(stored.target or "") for name, stored in task.outputs.items()}
+    for output, target in targets.items():
+        reader, place = _by_log(built.managers[task.key, output], target)
         receipt = Receipt(WriteId("local", job.key, "lag", task.key), 1, "", "")
-        consumer = Consumer(package, job.key, task.key, output, others=sharing(job, task, output, jobs))
-        standing = reader.standing(OutputContext(place, receipt), consumer)
+        beside = frozenset(other for other, there in targets.items() if there == target) - {output}
+        consumer = Consumer(package, job.key, task.key, output, beside, sharing(job, task, output, jobs))
+        standings[output] = reader.standing(OutputContext(place, receipt), consumer)
+    spans = []
+    for output, standing in with_nothing(standings).items():
         span = standing.cursor.read.get(name) if standing.cursor is not None else None
         has_others = standing.cursor is not None and name not in standing.cursor.absent
         if span is None and (standing.is_strange or has_others):
-            raise RunError(f"{place} has rows, and nothing says up to where the task has read")
+            raise RunError(f"{targets[output]} has rows, and nothing says up to where the task has read")
         spans.append(span)
     known = [span for span in spans if span is not None]
     return min(known, key=lambda span: span.until) if len(known) == len(spans) else None

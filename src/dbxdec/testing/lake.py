@@ -83,8 +83,9 @@ class Lake:
             known = {part for place in self for part in ends_of(place)}
             hint = did_you_mean(name, known) or f"its tables are {listed([*self]) if len(self) else 'none'}"
             raise RunError(f"the lake has no table {name!r}", hint=hint)
-        newest = self.newest(places[0])
-        return copied(self._given[places[0]] if newest is NOTHING else newest)
+        # A run that has not begun yet may read it at a longer place: to look at it makes no place of its own.
+        (place,) = places
+        return copied(self.newest(place) if place in self._versions else self._given[place])
 
     def __setitem__(self, name: str, value: Any) -> None:
         """Put a table there before a run, or in the place of what runs have written."""
@@ -93,7 +94,8 @@ class Lake:
         places = [place for place in self._versions if is_at(place, name)]
         for place in places:
             self._versions[place].append(Version(None, detached(value), detached(value)))
-        if not places:
+        # A later run may read it at yet another place.
+        if not places or name in self._given:
             self._given[name] = detached(value)
 
     def __contains__(self, name: object) -> bool:

@@ -91,7 +91,8 @@ def _parts(
     versions: Sequence[Version], context: InputContext, changes: Changes, span: Span, rows: _Frames
 ) -> Iterator[Any]:
     if span.after is None:
-        yield rows.marked(_content(versions, span.until), "insert", span.until, versions[span.until])
+        if not _is_empty(whole := _content(versions, span.until)):
+            yield rows.marked(whole, "insert", span.until, versions[span.until])
         return
     for number in range(span.after + 1, span.until + 1):
         version = versions[number]

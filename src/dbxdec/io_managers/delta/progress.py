@@ -132,6 +132,19 @@ class Standing:
         return self.cursor is None and self.has_rows and not self.is_shared
 
 
+def with_nothing(standings: Mapping[str, Standing]) -> dict[str, Standing]:
+    """Return the standings, in which an output without a table has what the commits of the others say of it."""
+    found = dict(standings)
+    for name, one in standings.items():
+        told = [
+            other.cursor for other in standings.values() if other.cursor is not None and name in other.cursor.nothing
+        ]
+        if one.version < 0 and told:
+            newest = max(told, key=lambda cursor: cursor.number)
+            found[name] = replace(one, cursor=replace(newest, number=0, version=None))
+    return found
+
+
 @dataclass(slots=True)
 class Search:
     """What the commits of a target tell of a consumer.
@@ -239,11 +252,15 @@ def of_identifiers(versions: Mapping[str, int], consumer: Consumer, found: Searc
         return None
     epoch = max(epochs)
     name, number = epochs[epoch], versions[epochs[epoch]]
+    own = {other: version for other, version in versions.items() if other.startswith(f"{name}/")}
+    # Of one commit all say the same target. Those of a source that another one has replaced stay, and may agree in the
+    # last bits of their numbers.
+    newest = max((Outlived.of(version).target for version in own.values()), default=0)
     read: dict[str, Span] = {}
     target = found.oldest
-    for other, version in versions.items():
+    for other, version in own.items():
         one = Outlived.of(version)
-        if other.startswith(f"{name}/") and one.is_of(number):
+        if one.is_of(number) and one.target == newest:
             parameter, _, source = other.removeprefix(f"{name}/").partition("/")
             read[parameter] = Span(source, None, one.until)
             target = min(target, one.target)

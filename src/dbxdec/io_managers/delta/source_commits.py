@@ -6,6 +6,7 @@ rows are no change.
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from dbxdec.model.changes import Changes
 
 _REDEFINES = ("CREATE OR REPLACE", "REPLACE TABLE")
-_KINDS = ('{"add"', '{"remove"', '{"cdc"', '{"metaData"', '{"commitInfo"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +45,26 @@ class SourceCommit:
 
     @classmethod
     def of_lines(cls, version: int, lines: Iterable[str]) -> SourceCommit:
-        """Return the commit whose actions are `lines`, a JSON document each."""
-        actions = [json.loads(line) for line in lines if line.startswith(_KINDS)]
-        info: Mapping[str, Any] = next((one["commitInfo"] for one in actions if "commitInfo" in one), {})
+        """Return the commit whose actions are `lines`, a JSON document each.
+
+        A writer may put spaces into them, and name other kinds of actions with null.
+        """
+        actions = [json.loads(line) for line in lines if line.strip()]
+
+        def all_of(kind: str) -> list[Mapping[str, Any]]:
+            return [one[kind] for one in actions if one.get(kind) is not None]
+
+        info: Mapping[str, Any] = next(iter(all_of("commitInfo")), {})
+        removed = all_of("remove")
         return cls(
             version,
             made_at(info),
             str(info.get("operation", "")),
-            tuple(one["add"] for one in actions if one.get("add", {}).get("dataChange") is True),
-            tuple(one["remove"] for one in actions if one.get("remove", {}).get("dataChange") is True),
-            tuple(one["cdc"] for one in actions if "cdc" in one),
-            frozenset(one["remove"]["path"] for one in actions if "remove" in one),
-            next((one["metaData"] for one in actions if "metaData" in one), None),
+            tuple(add for add in all_of("add") if add.get("dataChange") is True),
+            tuple(remove for remove in removed if remove.get("dataChange") is True),
+            tuple(all_of("cdc")),
+            frozenset(remove["path"] for remove in removed),
+            next(iter(all_of("metaData")), None),
         )
 
     @property
@@ -151,15 +159,16 @@ def _is_fed(properties: Mapping[str, Any]) -> bool:
 
 
 def refuse_lost_columns(earlier: Iterable[str], newest: str, context: InputContext) -> None:
-    """Raise RunError if a column of an earlier schema is gone, or has another type in the newest one.
+    """Raise RunError if a column of a schema is gone, or has another type, in the one that followed it.
 
-    Schemas are in JSON (Delta protocol, "Schema Serialization Format"). Rows of the span have the columns of its end.
+    Schemas are in JSON (Delta protocol, "Schema Serialization Format"), in the order of their versions. Rows of the
+    span have the columns of its end: one that was dropped and made again under its name is not the one of before.
     """
-    now = _fields(newest)
     lost: dict[str, None] = {}
     other: dict[str, str] = {}
-    for schema in earlier:
-        for name, kind in _fields(schema).items():
+    known = [_fields(schema) for schema in (*earlier, newest)]
+    for fields, now in itertools.pairwise(known):
+        for name, kind in fields.items():
             if name not in now:
                 lost[name] = None
             elif not _grew(kind, now[name]):
@@ -204,6 +213,26 @@ def gone(context: InputContext, version: int, why: str) -> RunError:
         hint="a task that pauses longer than the source keeps its log and its files can't go on "
         "(`delta.logRetentionDuration`, `delta.deletedFileRetentionDuration`): read all again (`--restart TASK`), or "
         "go on after a newer version (`--adopt TASK=VERSION`)",
+    )
+
+
+def parted_otherwise(context: InputContext, version: int) -> RunError:
+    """Return the error of a commit whose changes Spark's feed gives without the values of their partitions."""
+    return RunError(
+        f"version {version} of {context.uri} is of before the table got other partitions, and Spark's change data feed "
+        f"has lost their values, so `{context.parameter}` can't have its changes",
+        hint="annotate the parameter as a frame of Polars, which reads them; or go on after the version that has "
+        "changed the partitions (`--adopt TASK=VERSION`), once the table that the task writes is right",
+    )
+
+
+def untold(context: InputContext, version: int, path: str) -> RunError:
+    """Return the error of a commit that removes a file without the values of its partition."""
+    return RunError(
+        f"version {version} of {context.uri} removes {path} and does not say of which partition it is, so "
+        f"`{context.parameter}` can't have the rows that are gone",
+        hint='read the rows that are new (`kind="rows"`), or go on after it (`--adopt TASK='
+        f"{version}`, once the table that the task writes is right)",
     )
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable
-from test_changes import Tables
+from deltalake import DeltaTable, write_deltalake
+from test_changes import FEED, Tables, news
 
 from consumers import Consumer, run
 from dbxdec import DeltaMerge, bundle_variable, job, task
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers.contexts import InputContext
 from dbxdec.model import beginnings
 from dbxdec.model.changes import Changes
 from dbxdec.testing import Lake, run_job
@@ -358,6 +359,26 @@ def test_the_number_of_a_commit_does_not_hide_a_position(tables: Tables) -> None
     assert (tables.ids(), tables.facts()["n"]) == (list(range(19)), 19)
 
 
+def test_the_number_of_a_commit_does_not_bring_back_the_source_of_before(tables: Tables) -> None:
+    """Its identifier stays when another source takes its place, and its number may end in the same bits."""
+
+    def merge(read: dict[str, Any]) -> DeltaMerge:
+        return DeltaMerge(next(iter(read.values())), on="id").when_not_matched_insert_all()
+
+    consumer = tables.consumer(returns=("dbxdec.DeltaMerge",))
+    tables.add(0)
+    run(consumer, "old", merge)
+    shutil.rmtree(tables.source)
+    for number in range(1, 17):
+        tables.add(number)
+        run(consumer, f"run-{number}", merge, restart=number == 1)
+    assert tables.facts()["n"] == 17
+    cleaned(tables)
+    tables.add(17)
+    run(consumer, "after", merge)
+    assert (tables.ids(), tables.facts()["n"]) == (list(range(18)), 18)
+
+
 shared = lake.table("shared", shared=True)
 
 
@@ -471,3 +492,128 @@ def test_a_retry_of_a_run_that_shares_an_output_is_done(tables: Tables) -> None:
     tables.add(3)
     assert consumer.attempt("c", 3).plan.is_done
     assert (tables.ids("good"), tables.ids("bad")) == ([1, 2], [1, 2])
+
+
+def _spaced(action: dict[str, Any]) -> str:
+    return json.dumps(action, separators=(" , ", " : ")).replace("{", "{ ", 1)
+
+
+def _nulled(action: dict[str, Any]) -> str:
+    kinds = ("txn", "add", "remove", "metaData", "protocol", "cdc", "commitInfo")
+    return json.dumps({kind: action.get(kind) for kind in kinds})
+
+
+@pytest.mark.parametrize("written", [_spaced, _nulled])
+def test_lines_of_the_log_are_read_however_another_writer_forms_them(tables: Tables, written: Any) -> None:
+    """By their JSON: with spaces, and with null for the actions that they are not."""
+    tables.add(1, feed=True)
+    run(tables.consumer(), "a")
+    tables.add(2)
+    DeltaTable(str(tables.source)).delete("id = 1")
+    tables.add(3)
+    for path in (tables.source / "_delta_log").glob("*.json"):
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join(written(json.loads(line)) for line in lines) + "\n")
+    run(tables.consumer(), "b")
+    assert tables.ids() == [1, 2, 3]
+
+
+def _known_rows(tables: Tables, **options: Any) -> int | None:
+    """How many rows a run would get, as far as its reader knows; 0 is None for an optional parameter."""
+    attempt = tables.consumer(**options).attempt("probe")
+    (source,) = attempt.sources
+    context = source.context(attempt.plan.spans["source"])
+    source.manager.read(context)
+    return context.facts.rows
+
+
+def test_a_source_without_rows_has_nothing_new(tables: Tables) -> None:
+    """In the first run too."""
+    tables.add()
+    assert _known_rows(tables) == 0
+
+
+def test_rows_that_are_deleted_are_nothing_new(tables: Tables) -> None:
+    """Also single rows of files, of which only the feed tells."""
+    tables.add(1, 2, 3, feed=True)
+    run(tables.consumer(), "a")
+    DeltaTable(str(tables.source)).delete("id = 1")
+    assert _known_rows(tables) == 0
+    DeltaTable(str(tables.source)).update(updates={"id": "9"}, predicate="id = 2")
+    assert _known_rows(tables) is None
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "p"), ("p", "id")])
+def test_files_of_before_the_table_got_other_partitions_keep_their_values(
+    tables: Tables, before: str | None, after: str
+) -> None:
+    """Each file lacks the columns by which the table was partitioned when it was written."""
+
+    def add(ids: int, **options: Any) -> None:
+        rows = pl.DataFrame({"id": [ids], "p": ["a"]})
+        write_deltalake(str(tables.source), rows, configuration=FEED["configuration"], **options)
+
+    add(1, partition_by=before)
+    run(tables.consumer(), "a")
+    add(2, mode="append")
+    add(3, mode="overwrite", schema_mode="overwrite", partition_by=after)
+    assert sorted(news(tables, tables.consumer()).rows()) == [(2, "a"), (3, "a")]
+    changes = news(tables, tables.consumer(Changes(kind="feed"))).select("id", "p", "_change_type")
+    assert sorted(changes.rows()) == [(1, "a", "delete"), (2, "a", "delete"), (2, "a", "insert"), (3, "a", "insert")]
+
+
+def _forget_partitions(commit: Path) -> None:
+    """Make a commit as one of a writer that leaves out what is optional of the files that it removes."""
+    actions = [json.loads(line) for line in commit.read_text().splitlines()]
+    for action in actions:
+        action.get("remove", {}).pop("partitionValues", None)
+    commit.write_text("\n".join(map(json.dumps, actions)))
+
+
+def test_a_table_without_partitions_has_none_to_tell(tables: Tables) -> None:
+    """A file of it that is gone needs no values."""
+    tables.add(1, feed=True)
+    run(tables.consumer(), "a")
+    DeltaTable(str(tables.source)).delete()
+    _forget_partitions(tables.source / "_delta_log" / f"{1:020}.json")
+    changes = news(tables, tables.consumer(Changes(kind="feed")))
+    assert changes.select("id", "_change_type").rows() == [(1, "delete")]
+
+
+def test_a_file_that_is_gone_with_its_partition_untold_is_an_error(tables: Tables) -> None:
+    """The values are optional in a commit that removes it, and null would be wrong."""
+    tables.add(1, feed=True)
+    rows = pl.DataFrame({"id": [1], "p": ["a"]})
+    write_deltalake(str(tables.source), rows, mode="overwrite", schema_mode="overwrite", partition_by="p")
+    run(tables.consumer(), "a")
+    DeltaTable(str(tables.source)).delete()
+    _forget_partitions(tables.source / "_delta_log" / f"{2:020}.json")
+    with pytest.raises(RunError, match="does not say of which partition it is"):
+        news(tables, tables.consumer(Changes(kind="feed")))
+
+
+def test_bytes_of_partitions_are_those_that_were_written(tables: Tables) -> None:
+    """delta-rs escapes each byte in the log; Spark has them there as a text."""
+    rows = pl.DataFrame({"id": [1, 2, 3], "p": [b"\x00\xff", b"ab", None]})
+    write_deltalake(str(tables.source), rows.head(0), partition_by="p")
+    run(tables.consumer(), "a", lambda read: next(iter(read.values())).select("id"))
+    write_deltalake(str(tables.source), rows, mode="append")
+    whole = tables.manager.read(InputContext(str(tables.source), "source")).sort("id").collect()
+    assert whole.equals(rows)
+    assert news(tables, tables.consumer()).sort("id").equals(rows)
+    commit = tables.source / "_delta_log" / f"{1:020}.json"
+    commit.write_text(commit.read_text().replace(r'"p":"\\u0061\\u0062"', '"p":"ab"'))
+    assert '"p":"ab"' in commit.read_text()
+    assert news(tables, tables.consumer()).sort("id").equals(rows)
+
+
+def test_a_column_that_was_dropped_and_made_again_is_an_error(tables: Tables) -> None:
+    """It is another one, by the same name."""
+    tables.add(1, feed=True, name=["a"])
+    run(tables.consumer(), "a")
+    tables.add(2, name=["b"])
+    rows = pl.DataFrame({"id": [3]})
+    write_deltalake(str(tables.source), rows, mode="overwrite", schema_mode="overwrite")
+    tables.add(4, name=["d"])
+    with pytest.raises(RunError, match="has lost its columns `name`"):
+        news(tables, tables.consumer())

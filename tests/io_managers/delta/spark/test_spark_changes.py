@@ -55,6 +55,12 @@ def add(at: Place, *values: tuple[int, int], **options: str) -> None:
     writer.save(at.uri) if at.kind is SparkDeltaIoManager else writer.saveAsTable(at.uri)
 
 
+def replace(at: Place, *values: tuple[int, int], partitions: tuple[str, ...] = ()) -> None:
+    """Overwrite a table, which gets these partitions."""
+    writer = at.pairs(*values).coalesce(1).write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+    writer.partitionBy(*partitions).save(at.uri)
+
+
 def sql_name(at: Place) -> str:
     return f"delta.`{at.uri}`" if at.kind is SparkDeltaIoManager else at.uri
 
@@ -253,6 +259,61 @@ class TestAppends:
         )
         assert sorted(row[-1] for row in seen[0]) == [3, 4, 6]
         assert stored(path) == [(0, 0), (1, 1), (2, 2), (2, 2)]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(("before", "after"), [((), ("x",)), (("x",), ())])
+    def test_other_partitions(
+        self, path: Place, tmp_path: Path, before: tuple[str, ...], after: tuple[str, ...]
+    ) -> None:
+        """Files lack the columns by which the table was partitioned when they were written; the feed forgets that."""
+        at = Place(path.spark, str(tmp_path / "source"), path.kind)
+        replace(at, (9, 9), partitions=before)
+        fed(at)
+        task_ = reader(path, at, FEED)
+        task_.run("1", make=lambda new: new.select("k", "x").limit(0))
+        add(at, (1, 5))
+        replace(at, (2, 6), partitions=after)
+        add(at, (3, 7))
+        keep = "k", "x", "_change_type", "_commit_version"
+        seen: list[Any] = []
+        task_.run("2", make=then(seen, lambda new: new.select("k", "x").limit(0), lambda new: rows(new.select(*keep))))
+        assert sorted(seen[0]) == [
+            (1, 5, "delete", 3),
+            (1, 5, "insert", 2),
+            (2, 6, "insert", 3),
+            (3, 7, "insert", 4),
+            (9, 9, "delete", 3),
+        ]
+        added = reader(other(path, "rows"), at)
+        assert rows(added.read(added.plan("1", adopted={"new": "1"}))["new"]) == [(1, 5), (2, 6), (3, 7)]
+
+    @pytest.mark.slow
+    def test_a_change_of_before_other_partitions(self, path: Place, tmp_path: Path) -> None:
+        """Of single rows only the feed tells, which has lost the values: that is an error, not null."""
+        at = Place(path.spark, str(tmp_path / "source"), path.kind)
+        replace(at, (1, 1), (2, 2))
+        fed(at)
+        task_ = reader(path, at, FEED)
+        task_.run("1", make=lambda new: new.select("k", "x").limit(0))
+        sql(at, "UPDATE {} SET x = 9 WHERE k = 1")
+        replace(at, (2, 6), partitions=("x",))
+        with pytest.raises(RunError, match="is of before the table got other partitions"):
+            task_.run("2")
+
+    @pytest.mark.slow
+    def test_a_column_that_was_dropped_and_made_again(self, path: Place, tmp_path: Path) -> None:
+        """It is another one, and would be null in older rows."""
+        at = Place(path.spark, str(tmp_path / "source"), path.kind)
+        add(at, (0, 0))
+        sql(at, "ALTER TABLE {} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
+        task_ = reader(path, at)
+        task_.run("1")
+        add(at, (1, 1))
+        sql(at, "ALTER TABLE {} DROP COLUMN x")
+        sql(at, "ALTER TABLE {} ADD COLUMN x INT")
+        add(at, (2, 2))
+        with pytest.raises(RunError, match="has lost its columns `x`"):
+            task_.run("2")
 
 
 class TestStarting:

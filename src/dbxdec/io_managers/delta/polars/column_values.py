@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers.polars_frames import named
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from dbxdec.io_managers.delta.slices import Slice
 
+_ESCAPED = re.compile(rb"(\\u00[0-9A-Fa-f]{2})+")
 _MOMENT = "%Y-%m-%d %H:%M:%S%.f"
 
 
@@ -38,6 +40,24 @@ def series(texts: Sequence[str | None], kind: pl.DataType) -> pl.Series:
             return moments if kind.time_zone is None else moments.dt.replace_time_zone("UTC")
         case _:
             return raw.cast(kind)
+
+
+def of_partition(texts: Sequence[str | None], kind: pl.DataType) -> pl.Series:
+    """Return the values of a partition, which the log has as `texts`; an empty one is null.
+
+    Bytes are escaped there, one by one; Spark has them as the text that they are.
+    """
+    import polars as pl
+
+    known = [text or None for text in texts]
+    if not isinstance(kind, pl.Binary):
+        return series(known, kind)
+    return pl.Series([None if text is None else unescaped(text.encode()) for text in known], dtype=kind)
+
+
+def unescaped(value: bytes) -> bytes:
+    """Return the bytes of a partition that the log has as `value`."""
+    return bytes.fromhex(value.decode().replace("\\u00", "")) if _ESCAPED.fullmatch(value) else value
 
 
 def typed(slice_: Slice, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:

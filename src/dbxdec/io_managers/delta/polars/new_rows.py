@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 16
 _INSERT, _DELETE, _PRE, _POST = "insert", "delete", "update_preimage", "update_postimage"
+_ADDED = (_INSERT, _POST)
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,19 @@ class NewRows:
         if span.skips or span.is_empty:
             return wanted.told(self._none(), 0)
         if span.after is None:
-            whole = scan.scan(table_log.at_version(self.open_(), span.until, wanted.context.uri))
-            return wanted.told(self._shaped(self._with_feed(whole)), None)
+            table = table_log.at_version(self.open_(), span.until, wanted.context.uri)
+            return wanted.told(self._shaped(self._with_feed(scan.scan(table))), None if table.file_uris() else 0)
         reading = self._reading()
         if reading.is_empty or not self._names_files(reading):
             return wanted.told(self._none(), 0)
         self._refuse_gone(reading)
         rows = reading.rows if changes.kind != "latest" else None
+        if rows is None and changes.kind == "rows" and not self._adds(reading):
+            rows = 0
         return wanted.told(self._shaped(self._of(reading)), rows)
 
     def behind(self) -> dict[str, int]:
-        """Return how many rows the commits of the span have added, and when the first was made, in ms.
+        """Return how many rows the commits of the span have added, and when the first of these was made, in ms.
 
         What a log that has been cleaned up does not tell is left out.
         """
@@ -82,10 +85,11 @@ class NewRows:
         except RunError:
             return {}
         # Of commits that rewrite rows the files tell no number of new ones.
-        counts = [None if commit.is_rewrite else commit.rows for commit in commits if commit.added or commit.is_rewrite]
+        told = [commit for commit in commits if commit.added or commit.is_rewrite]
+        counts = [None if commit.is_rewrite else commit.rows for commit in told]
         known = [count for count in counts if count is not None]
         found = {"rows": sum(known)} if len(known) == len(counts) else {}
-        moments = [commit.moment for commit in commits if commit.moment is not None]
+        moments = [commit.moment for commit in told if commit.moment is not None]
         return {**found, **({"since": min(moments)} if moments else {})}
 
     @cached_property
@@ -160,22 +164,41 @@ class NewRows:
 
     def _files(self, reading: Reading) -> Iterable[tuple[SourceCommit, Mapping[str, Any], str]]:
         """Yield the files whose rows all had the same change, with their commits and the kind of the change."""
+        may_be_parted = bool(self._end.partitions) or any(commit.metadata is not None for commit in reading.commits)
         for commit in reading.by_files:
+            self._refuse_marked(commit)
             yield from ((commit, add, _INSERT) for add in commit.added)
         for commit in reading.by_feed:
             if commit.changes:
                 continue
-            if commit.marks_rows:
-                context = self.wanted.context
-                raise RunError(
-                    f"version {commit.version} of {context.uri} marks single rows as deleted (deletion vectors), and "
-                    f"Polars can't tell `{context.parameter}` which",
-                    hint="annotate the parameter as a Spark DataFrame, or turn deletion vectors off on the source "
-                    "(`delta.enableDeletionVectors`)",
-                )
+            self._refuse_marked(commit)
             if self.wanted.changes.kind != "rows":
-                yield from ((commit, remove, _DELETE) for remove in commit.removed)
+                for remove in commit.removed:
+                    if remove.get("partitionValues") is None and may_be_parted:  # they are optional there
+                        raise source_commits.untold(self.wanted.context, commit.version, remove["path"])
+                    yield commit, remove, _DELETE
             yield from ((commit, add, _INSERT) for add in commit.added)
+
+    def _refuse_marked(self, commit: SourceCommit) -> None:
+        """Raise RunError for a commit that marks single rows of its files as deleted."""
+        context = self.wanted.context
+        if commit.marks_rows:
+            raise RunError(
+                f"version {commit.version} of {context.uri} marks single rows as deleted (deletion vectors), and "
+                f"Polars can't tell `{context.parameter}` which",
+                hint="annotate the parameter as a Spark DataFrame, or turn deletion vectors off on the source "
+                "(`delta.enableDeletionVectors`)",
+            )
+
+    def _adds(self, reading: Reading) -> bool:
+        """Return whether there is a row that was added. Of the feed's files it reads the kinds of changes alone."""
+        import polars as pl
+
+        if any(True for _ in self._files(reading)):
+            return True
+        fed = [action for commit in reading.by_feed for action in commit.changes]
+        kinds = self._scan(fed, [], (), pl.Schema({**self._end.schema, CHANGE: pl.String()})).select(CHANGE)
+        return kinds.filter(pl.col(CHANGE).is_in(_ADDED)).head(1).collect().height > 0
 
     def _of(self, reading: Reading) -> pl.LazyFrame:
         """Return all changes of the span, with the columns of the feed; for `kind="rows"` only what was added."""
@@ -195,7 +218,7 @@ class NewRows:
         if fed:
             stamps = [(commit.version, _moment(commit.moment)) for commit, _ in fed]
             rows = self._scan([action for _, action in fed], stamps, (VERSION, MOMENT), kinds)
-            added = pl.col(CHANGE).is_in([_INSERT, _POST])
+            added = pl.col(CHANGE).is_in(_ADDED)
             frames.append(rows.filter(added).select(map(named, schema)) if only_rows else rows)
         return pl.concat(frames)
 
@@ -206,14 +229,44 @@ class NewRows:
         names: Sequence[str],
         schema: pl.Schema,
     ) -> pl.LazyFrame:
-        """Return the rows of files, with the same values in all rows of a file for the columns `names`."""
+        """Return the rows of files, with the same values in all rows of a file for the columns `names`.
+
+        A commit of the span may have changed by which columns the table is partitioned: each file lacks those of its
+        own time.
+        """
+        import polars as pl
+
+        kinds: dict[tuple[str, ...], list[int]] = {}
+        for number, action in enumerate(actions):
+            partitions = tuple(sorted(name for name in action.get("partitionValues") or {} if name in schema))
+            kinds.setdefault(partitions, []).append(number)
+        return pl.concat(
+            self._scan_alike(
+                [actions[number] for number in numbers],
+                partitions,
+                [constants[number] for number in numbers] if names else [],
+                names,
+                schema,
+            )
+            for partitions, numbers in kinds.items()
+        )
+
+    def _scan_alike(
+        self,
+        actions: Sequence[Mapping[str, Any]],
+        partitions: Sequence[str],
+        constants: Sequence[tuple[Any, ...]],
+        names: Sequence[str],
+        schema: pl.Schema,
+    ) -> pl.LazyFrame:
+        """Return the rows of files that are all partitioned by the same columns."""
         import polars as pl
 
         root, options = self.source.root, self.source.storage_options
         files = {"place": pl.Series([scan.place_of(root, one["path"]) for one in actions], dtype=pl.String())}
-        for name in self._end.partitions:
-            texts = [(one.get("partitionValues") or {}).get(name) or None for one in actions]
-            files[scan.PARTITION + name] = column_values.series(texts, schema[name])
+        for name in partitions:
+            texts = [one["partitionValues"][name] for one in actions]
+            files[scan.PARTITION + name] = column_values.of_partition(texts, schema[name])
         for number, name in enumerate(names):
             files[scan.PARTITION + name] = pl.Series([one[number] for one in constants], dtype=schema[name])
         found = pl.DataFrame(files)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import DeltaTable
 
-_DEFINES = ('{"metaData"', '{"protocol"')
+_DEFINES = ("metaData", "protocol")
 _PROBED = 8
 # Those of which a reader of whole files need not know (Delta protocol, "Valid Feature Names in Table Features").
 _HARMLESS = frozenset({"timestampNtz"})
@@ -79,9 +79,8 @@ def of_log(uri: str, storage_options: dict[str, str] | None) -> Outline | None:
         if log.newest == version:
             return None  # it may be an old one, before commits that have been cleaned up
         for number in range(version + 1, log.newest + 1):
-            for line in log.lines(number) or ():
-                if line.startswith(_DEFINES):
-                    actions |= json.loads(line)
+            for action in log.actions(number, *_DEFINES):
+                actions |= action
         protocol, known = actions["protocol"], actions["metaData"]
         reader, features = protocol["minReaderVersion"], protocol.get("readerFeatures") or ()
         if reader not in (1, 3) or not _HARMLESS.issuperset(features):

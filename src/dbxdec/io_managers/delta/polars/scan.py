@@ -81,8 +81,8 @@ def scan_added(table: DeltaTable, schema: pl.Schema, adds: Iterable[Mapping[str,
     names = [name for name in table.metadata().partition_columns if name in schema]
     files = {"place": pl.Series([place_of(table, add["path"]) for add in adds], dtype=pl.String())}
     for name in names:
-        texts = [add["partitionValues"].get(name) or None for add in adds]
-        files[PARTITION + name] = column_values.series(texts, schema[name])
+        texts = [add["partitionValues"].get(name) for add in adds]
+        files[PARTITION + name] = column_values.of_partition(texts, schema[name])
     return scan_places(pl.DataFrame(files), schema, table._storage_options) if adds else pl.LazyFrame(schema=schema)
 
 
@@ -175,8 +175,17 @@ def files_of(table: DeltaTable) -> pl.DataFrame:
     # Not flat: the statistics of a column "a.b" and of a field "b" of "a" would have the same name.
     found = pl.DataFrame(table.get_add_actions(flatten=False))
     parts = found["partition"].struct.unnest() if "partition" in found.columns else pl.DataFrame()
-    values = {PARTITION + name: parts[name] for name in parts.columns}
+    values = {PARTITION + name: _decoded(parts[name]) for name in parts.columns}
     return pl.DataFrame({"path": found["path"], "size_bytes": found["size_bytes"], **values})
+
+
+def _decoded(values: pl.Series) -> pl.Series:
+    """Return the values of a partition; delta-rs gives bytes as the log has them."""
+    import polars as pl
+
+    if values.dtype != pl.Binary:
+        return values
+    return pl.Series([None if one is None else column_values.unescaped(one) for one in values], dtype=pl.Binary)
 
 
 def _paths_tell(table: DeltaTable) -> bool:

@@ -33,8 +33,6 @@ _AT_ONCE = 16
 _MAX_LOOKED_AT = 20
 # The number of other commits, without a conflict, that a commit survives; delta-rs' 15 are too few for many writers.
 _COMMIT_RETRIES = 1000
-# The start of a line of the log, which names the kind of its action.
-_HEAD = 20
 # Polars 1 says it in words alone.
 _GONE = re.compile(r"Object at location .* not found")
 
@@ -240,15 +238,13 @@ class Log:
 
     def actions(self, version: int, *kinds: str) -> list[dict[str, Any]]:
         """Return the actions of one commit of these kinds (Delta protocol, "Delta Log Entries")."""
-        wanted = [line for line in self.lines(version) or () if any(kind in line[:_HEAD] for kind in kinds)]
-        found = [json.loads(line) for line in wanted]
-        return [action for action in found if any(kind in action for kind in kinds)]
+        return actions(self.lines(version) or (), *kinds)
 
     def has(self, kinds: Collection[str], *, above: int) -> bool:
         """Return whether a commit above the version `above` has actions of these kinds."""
         versions = range(above + 1, self.newest + 1)
         self.load(versions)
-        return any(kind in line[:_HEAD] for v in versions for line in self.lines(v) or () for kind in kinds)
+        return any(self.actions(version, *kinds) for version in versions)
 
     def last_after(self, version: int, *, at_once: int) -> int:
         """Return the newest version from `version` on: commits follow each other without a gap.
@@ -325,6 +321,16 @@ class Log:
         if len(missing) > 1 and "://" in self.root:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(self.lines, missing))
+
+
+def actions(lines: Iterable[str], *kinds: str) -> list[dict[str, Any]]:
+    """Return the actions of these kinds in lines of the log, each without what is null in it.
+
+    A writer may put spaces into a line, and name other kinds with null.
+    """
+    found = [json.loads(line) for line in lines if any(f'"{kind}"' in line for kind in kinds)]
+    known = [{kind: action[kind] for kind in kinds if action.get(kind) is not None} for action in found]
+    return [action for action in known if action]
 
 
 def read_lines(path: str, storage_options: dict[str, str] | None) -> list[str] | None:

@@ -13,7 +13,7 @@ from dbxdec.model.changes import CHANGE, MOMENT, VERSION
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 AS_IT_IS = Stored()
 
@@ -37,7 +37,6 @@ def read(
     spark: Any,
     files: Sequence[File],
     schema: Any,
-    partitions: Sequence[str],
     *,
     kind: str | None,
     stored: Stored = AS_IT_IS,
@@ -48,20 +47,30 @@ def read(
     """
     from pyspark.sql.types import StructField, StructType
 
-    inside = StructType(
-        [
-            StructField(stored.name(field.name), stored.kind(field.name, field.dataType))
-            for field in schema
-            if field.name not in partitions
-        ]
-    )
     frames = []
-    for layer in _layers(files):
-        frame = spark.read.schema(inside).parquet(*(escaped(file.uri) for file in layer))
-        frames.append(labelled(frame, layer, schema, partitions, kind=kind, stored=stored))
+    for partitions, alike in _by_partitions(files, schema, stored):
+        inside = StructType(
+            [
+                StructField(stored.name(field.name), stored.kind(field.name, field.dataType))
+                for field in schema
+                if field.name not in partitions
+            ]
+        )
+        for layer in _layers(alike):
+            frame = spark.read.schema(inside).parquet(*(escaped(file.uri) for file in layer))
+            frames.append(labelled(frame, layer, schema, partitions, kind=kind, stored=stored))
     found = functools.reduce(lambda one, other: one.unionAll(other), frames)
     _ = found.schema  # only this looks a Connect frame up
     return found
+
+
+def _by_partitions(files: Iterable[File], schema: Any, stored: Stored) -> Iterator[tuple[list[str], list[File]]]:
+    """Yield the columns by which files are partitioned, with these files: other ones for those of before a change."""
+    alike: dict[frozenset[str], list[File]] = {}
+    for file in files:
+        alike.setdefault(frozenset(file.partition), []).append(file)
+    for names, group in alike.items():
+        yield [name for name in schema.names if stored.name(name) in names], group
 
 
 def labelled(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -141,8 +142,38 @@ class NewRows:
             frames.append(self._of_files(reading.by_files))
         if reading.by_feed:
             self._refuse_gone(reading.by_feed)
-            frames.append(self._fed(_stretches(reading), [commit.version for commit in reading.by_feed]))
+        moved = [commit for commit in reading.by_feed if self._is_parted_otherwise(commit)]
+        if moved:
+            frames += self._of_moved(moved)
+        left = replace(reading, by_feed=[commit for commit in reading.by_feed if commit not in moved])
+        if left.by_feed:
+            frames.append(self._fed(_stretches(left), [commit.version for commit in left.by_feed]))
         return together(frames)
+
+    def _is_parted_otherwise(self, commit: SourceCommit) -> bool:
+        """Return whether a commit has files of before the table got the partitions that it has."""
+        stored = self._stored()
+        if stored is None:
+            return False
+        now = {stored.name(name) for name in self._detail.partitions}
+        told = [one.get("partitionValues") for one in (*commit.added, *commit.removed, *commit.changes)]
+        return any(partition is not None and set(partition) != now for partition in told)
+
+    def _of_moved(self, commits: Sequence[SourceCommit]) -> list[Any]:
+        """Return the changes of such commits by their files, since Spark's feed has null for their partitions."""
+        stored, frames = self._stored(), []
+        for commit in commits:
+            if commit.changes or commit.marks_rows or stored is None:
+                raise source_commits.parted_otherwise(self.context, commit.version)
+            for remove in commit.removed if self._kind is not None else ():
+                if remove.get("partitionValues") is None:  # they are optional there
+                    raise source_commits.untold(self.context, commit.version, remove["path"])
+        kinds = {"added": _INSERT, "removed": "delete"}
+        for action, kind in kinds.items() if self._kind is not None else [("added", None)]:
+            if files := self._files(commits, action):
+                schema, spark = self._end.schema, self.table.spark
+                frames.append(data_files.read(spark, files, schema, kind=kind, stored=stored or data_files.AS_IT_IS))
+        return frames
 
     def _of_files(self, commits: Sequence[SourceCommit]) -> Any:
         """Return the rows of the files that commits have added."""
@@ -150,9 +181,8 @@ class NewRows:
         if stored is None or any(commit.marks_rows for commit in commits):
             return self._of_versions(commits)
         files = self._files(commits)
-        schema, partitions = self._end.schema, self._detail.partitions
         try:
-            return data_files.read(self.table.spark, files, schema, partitions, kind=self._kind, stored=stored)
+            return data_files.read(self.table.spark, files, self._end.schema, kind=self._kind, stored=stored)
         except Exception as error:
             if (gone := data_files.missing(error, files)) is not None:
                 raise self._vacuumed(gone) from error
