@@ -54,8 +54,9 @@ def judged(expectation: Expectation, failed: int, total: int) -> Outcome:
             bounds += [f"at most {most:,}"] if most is not None and total > most else []
             why = f"{total:,} rows, and there must be {bounds[0]}" if bounds else None
         case Fraction(_, part):
-            if failed > part * total:
-                share = failed / total if total else 0.0
+            # Divided, not multiplied: 0.29 * 100 is less than 29.
+            share = failed / total if total else 0.0
+            if share > part:
                 why = f"{failed:,} of {total:,} rows ({share:.1%}) fulfil it, and at most {part:.4g} of them may"
         case Unique(columns):
             why = f"{failed:,} of {total:,} rows share their {listed(list(columns))} with others" if failed else None

@@ -557,6 +557,56 @@ def test_an_error_of_a_function_says_whose_it_is(tables: Tables) -> None:
     assert raised.value.__notes__ == ['raised by the expectation "broken"']
 
 
+TWICE = pl.DataFrame({"flight": [1, 1, 2, 2, 2, 3], "delay": [1, 2, 1, 3, 2, 5], "day": ["a", "b"] * 3})
+among_others = pytest.mark.parametrize(
+    ("condition", "bad"),
+    [
+        (lambda _: pl.col("flight").is_first_distinct(), [(1, 2), (2, 2), (2, 3)]),
+        (lambda _: pl.col("delay") >= pl.col("delay").shift(1).fill_null(0), [(2, 1), (2, 2)]),
+        (lambda _: pl.col("delay").max().over("flight") == pl.col("delay"), [(1, 1), (2, 1), (2, 2)]),
+        ("delay < avg(delay) + 2", [(3, 5)]),
+    ],
+    ids=["first", "order", "over", "average"],
+)
+
+
+@ways
+@writers
+@among_others
+@pytest.mark.parametrize("parts", [None, "day"])
+def test_rows_that_are_judged_among_others_say_what_they_do_not_meet(
+    tables: Tables, form: Any, options: Any, condition: Any, bad: Any, parts: Any
+) -> None:
+    """In quarantine they are without these, and files of partitions have another order: neither counts."""
+    found = tables.write(
+        form(TWICE),
+        expect={"same": condition},
+        expect_or_drop={"it": condition, "early": "delay < 5"},
+        quarantine=tables.lake.table("bad"),
+        partition_by=parts,
+        **options,
+    )
+    rejected = pl.read_delta(str(tables.bad)).filter(pl.col("_dbxdec_failed").list.contains("it"))
+    assert sorted(rejected.select("flight", "delay").rows()) == bad
+    assert found.expectations["it"] == {"failed": len(bad), "rows": 6, "action": "quarantined"}
+    assert found.expectations["same"] == {"failed": len(bad), "rows": 6, "action": "kept"}
+    assert found.expectations["early"]["failed"] == 1
+    assert sorted(
+        pl.concat([pl.read_delta(str(one)).select("flight", "delay") for one in (tables.path, tables.bad)]).rows()
+    ) == sorted(TWICE.select("flight", "delay").rows())
+
+
+def test_a_fraction_is_met_by_the_very_part(tables: Tables) -> None:
+    """0.29 * 100 is less than 29, as floating-point numbers are."""
+    frame = pl.DataFrame({"flight": range(100)})
+    for number in range(101):
+        tables.write(frame, f"{number}", expect_or_fail={"few": fraction(f"flight < {number}", at_most=number / 100)})
+    third = fraction("flight < 33", at_most=1 / 3)
+    tables.write(frame.head(99), "third", expect_or_fail={"few": third})
+    with pytest.raises(RunError, match="33 of 98 rows"):
+        tables.write(frame.head(98), "more", expect_or_fail={"few": third})
+
+
 @pytest.mark.parametrize("mode", ["append", "overwrite"])
 def test_frames_without_rows_are_judged(tables: Tables, mode: str) -> None:
     """Also where partitions or a slice are replaced; a quarantine is made when there is a row for it."""

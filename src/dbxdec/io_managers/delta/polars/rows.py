@@ -262,6 +262,8 @@ class Rows:
 
         They are stored again only if the table's partitions or types changed in between.
         """
+        if self._conditions is not None and self._conditions.together:
+            self.judge()  # among other rows, and in another order, each might be judged otherwise
         form = partitions, self._schema
         if self._stored is None or self._stored[0] != form:
             uri = self._target.context.uri
