@@ -345,6 +345,14 @@ def test_what_is_no_condition_is_refused_before_the_function_runs(tables: Tables
         tables.lake.table("flights", expect={"it": condition}).preflight(context)
 
 
+@pytest.mark.parametrize("value", [{"a": 1}, [1, 5], {}])
+@pytest.mark.parametrize("condition", ["delay = :x", "delay IN :x", "delay IN (:x)"])
+def test_a_parameter_of_several_values_is_none_of_sql(tables: Tables, value: Any, condition: str) -> None:
+    """Polars would compare the number with each field of the struct."""
+    with pytest.raises(RunError, match="the job parameter `x` is a (dict|list), which is no value of SQL"):
+        tables.write(FLIGHTS, expect={"same": condition}, parameters={"x": value})
+
+
 def test_quotes_are_names_and_comments_end_nothing(tables: Tables) -> None:
     """In Polars' SQL double quotes are names; a condition may end with a comment."""
     found = tables.write(

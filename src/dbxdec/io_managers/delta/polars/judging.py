@@ -47,6 +47,11 @@ class Judge(judging.Judge):
         free = "_" * (max(map(len, schema), default=0) + 1)
 
         def write(name: str, value: Any) -> str:
+            if isinstance(value, list | dict):  # Polars compares a number with the fields of a struct
+                raise RunError(
+                    f"the job parameter `{name}` is a {type(value).__name__}, which is no value of SQL",
+                    hint="compare with a string, a number, a date or a time, or give a function of the frame",
+                )
             values[f"{free}:{name}"] = pl.lit(value)
             return f'"{free}:{name}"'
 
