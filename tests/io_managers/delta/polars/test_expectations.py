@@ -349,7 +349,7 @@ def test_what_is_no_condition_is_refused_before_the_function_runs(tables: Tables
 @pytest.mark.parametrize("condition", ["delay = :x", "delay IN :x", "delay IN (:x)"])
 def test_a_parameter_of_several_values_is_none_of_sql(tables: Tables, value: Any, condition: str) -> None:
     """Polars would compare the number with each field of the struct."""
-    with pytest.raises(RunError, match="the job parameter `x` is a (dict|list), which is no value of SQL"):
+    with pytest.raises(RunError, match=r"the job parameter `x` is a (dict|list), which is no value of SQL"):
         tables.write(FLIGHTS, expect={"same": condition}, parameters={"x": value})
 
 
