@@ -226,6 +226,17 @@ def test_a_quarantine_is_a_table_of_the_same_engine() -> None:
         lake.table("orders", expect_or_drop={"it": "id > 0"}, quarantine=SPARK.table("bad"))
 
 
+def test_a_quarantine_that_is_a_mistake_is_told_once() -> None:
+    """What is wrong with its name is all that is."""
+
+    def daily(day: dt.date) -> None:
+        bad = lake.table("bad/{task}")
+        task(io_manager=lake.table("orders", expect_or_drop={"it": "id > 0"}, quarantine=bad))(load)(day)
+
+    (problem,) = job(daily).build(__name__).problems
+    assert "the table name 'bad/{task}' has braces" in str(problem)
+
+
 def maybe(day: dt.date) -> pl.DataFrame | None:
     raise NotImplementedError
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, on_one_line
+from dbxdec.io_managers.base import Mistaken
 from dbxdec.io_managers.delta.expectations import ACTIONS, Fraction, Rows, Unique, conditions
 from dbxdec.model.variables import BundleVariable
 
@@ -103,7 +104,7 @@ def _of_condition(what: str, condition: Any, sql: Sql) -> Iterator[Problem]:
 
 def _of_quarantine(manager: Expecting) -> Iterator[Problem]:
     place = manager.quarantine
-    if place is None:
+    if place is None or isinstance(place, Mistaken):
         return
     if not manager.expect_or_drop:
         yield Problem("`quarantine` is given, but no row is dropped", hint="say which are: `expect_or_drop={...}`")
