@@ -406,6 +406,13 @@ def test_wrong_options_say_what_to_write(tables: Tables, options: dict[str, Any]
         tables.lake.table("flights", **options)
 
 
+def test_a_condition_may_be_long(tables: Tables) -> None:
+    """Polars nests it as deep as it has parts."""
+    parts = [f"flight + delay = {number}" for number in range(1200)]
+    found = tables.write(FLIGHTS, expect={"long": " OR ".join(parts)})
+    assert found.expectations["long"]["failed"] == 2
+
+
 def test_a_column_may_be_called_as_a_function(tables: Tables) -> None:
     """`uuid` and `today` are names where no bracket follows."""
     frame = pl.DataFrame({"flight": [1], "uuid": ["a"], "today": [1]})

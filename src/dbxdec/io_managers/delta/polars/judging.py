@@ -206,38 +206,31 @@ class Conditions:
 
         rows = frame.lazy()
         if not self.judge.drops:
-            return rows, self._settled(rows, rows, None)
+            return rows, self.settled(rows, rows, None)
         reasons = list(self._reasons.values())
         columns = [name for name in frame.collect_schema() if name not in (self.bad, *reasons)]
         kept = rows.filter(~pl.col(self.bad)).select(map(named, columns))
         dropped = rows.filter(self.bad).select(map(named, [*columns, *reasons]))
         counts = rows.select((~pl.col(reasons)).sum()).collect(engine="streaming").row(0)
         told = dict(zip(self._reasons, map(int, counts), strict=True))
-        return kept, self._settled(rows.select(map(named, columns)), kept, dropped if any(counts) else None, told)
+        outcomes = self._outcomes(rows.select(map(named, columns)), kept, told)
+        self._settle(outcomes, kept, dropped if any(counts) else None)
+        return kept, outcomes
 
     def settled(self, everything: pl.LazyFrame, kept: pl.LazyFrame, dropped: pl.LazyFrame | None) -> list[Outcome]:
         """Return how the expectations came out, none of which looks at other rows, and store the dropped rows.
 
         Raises RunError if rows are not what they must be: then nothing of the write is to be committed.
         """
-        return self._settled(everything, kept, None if dropped is None else self._told(dropped, self.judge.droppers)[0])
+        outcomes = self.outcomes(everything, kept)
+        self._settle(outcomes, kept, None if dropped is None else self._told(dropped, self.judge.droppers)[0])
+        return outcomes
 
-    def _settled(
-        self,
-        everything: pl.LazyFrame,
-        kept: pl.LazyFrame,
-        dropped: pl.LazyFrame | None,
-        told: Mapping[str, int] | None = None,
-    ) -> list[Outcome]:
-        """Return how the expectations came out, with the numbers that are `told`, and store the dropped rows.
-
-        Raises RunError if rows are not what they must be.
-        """
-        outcomes = self.outcomes(everything, kept, told)
+    def _settle(self, outcomes: Sequence[Outcome], kept: pl.LazyFrame, dropped: pl.LazyFrame | None) -> None:
+        """Store the dropped rows, which have their reasons. Raises RunError if rows are not what they must be."""
         self.judge.settle(
             outcomes, None if dropped is None else self.rejected(dropped), lambda: self._of_contract(kept)
         )
-        return outcomes
 
     def refuse_shared(self, kept: pl.LazyFrame) -> None:
         """Raise RunError if rows that were judged before have values that the table has by now."""
@@ -256,16 +249,14 @@ class Conditions:
 
         return frames.problems(kept, self.judge.contract, self.returned, task=self.judge.task, uri=self.judge.uri)
 
-    def outcomes(
-        self, everything: pl.LazyFrame, kept: pl.LazyFrame, told: Mapping[str, int] | None = None
-    ) -> list[Outcome]:
-        """Return how all expectations came out: those that fail a write, for the rows that are kept.
+    def outcomes(self, everything: pl.LazyFrame, kept: pl.LazyFrame) -> list[Outcome]:
+        """Return how all expectations came out: those that fail a write, for the rows that are kept."""
+        return self._outcomes(everything, kept, {})
 
-        `told` has how many rows don't meet some of the others.
-        """
+    def _outcomes(self, everything: pl.LazyFrame, kept: pl.LazyFrame, told: Mapping[str, int]) -> list[Outcome]:
+        """Return the same, where it is `told` already how many rows don't meet some of them."""
         if not self.judge.expectations:
             return []
-        told = told or {}
         before = [one for one in self.judge.expectations if one.action != "failed"]
         after = [one for one in self.judge.expectations if one.action == "failed"]
         asked = [one for one in before if one.name not in told]
@@ -329,9 +320,10 @@ def parsed(condition: str, text: str) -> pl.Expr:
 
 def _nodes(expression: pl.Expr) -> Iterator[pl.Expr]:
     """Yield an expression, and all that it is made of."""
-    yield expression
-    for part in expression.meta.pop():
-        yield from _nodes(part)
+    waiting = [expression]
+    while waiting:  # some are deeper than Python's calls may be
+        yield (one := waiting.pop())
+        waiting += one.meta.pop()
 
 
 def _first(error: BaseException) -> str:
