@@ -414,6 +414,20 @@ def test_types_of_a_model_come_back_as_well(tmp_path: Path) -> None:
     assert seen[0].schema == value.schema
 
 
+class Numbered(dy.Schema):
+    tail = dy.String()
+    n = dy.Int64()
+
+
+@pytest.mark.parametrize("kind", [dy.LazyFrame[Numbered], Annotated[pl.DataFrame, Numbered]])
+def test_partitions_of_rows_with_a_contract_may_have_any_value(kind: Any, tmp_path: Path) -> None:
+    """Files that are not in the log yet are read by their names, in which characters stand for others."""
+    parted = PolarsDeltaIoManager(bundle_variable("root"), mode="append", partition_by="tail")
+    value = pl.DataFrame({"tail": ["a b", "ü", "x:y", "c/d="], "n": range(4)})
+    made = job_of(kind, value.lazy() if "Lazy" in str(kind) else value, parted)
+    assert run_job(made, in_memory=False, variables={"root": str(tmp_path)})["returned"].value.height == 4
+
+
 class Doubtful(pa.DataFrameModel):
     delay: int = pa.Field(ge=2, raise_warning=True)
 

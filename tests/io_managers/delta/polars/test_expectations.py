@@ -297,6 +297,32 @@ def test_partitions_and_slices_judge_the_rows_of_the_write(tables: Tables) -> No
         assert tables.flights() == sorted([1, 2, 3, 4, 5, 6, 1, 2, 5, 6])
 
 
+@ways
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["a b", "ü", "x:y"],
+        ["a=b", "a%2Fb", "c/d="],
+        [dt.datetime(2024, 1, 1, 12), dt.datetime(2024, 1, 1, 12, 0, 0, 5)],
+    ],
+    ids=["spaces", "signs", "times"],
+)
+def test_partitions_may_have_any_value(tables: Tables, form: Any, values: Any) -> None:
+    """Files that are not in the log yet are read by their names, in which characters stand for others."""
+    frame = pl.DataFrame({"part": [None, *values] * 2, "flight": range(2 * len(values) + 2)})
+    found = tables.write(
+        form(frame),
+        partition_by="part",
+        expect={"known": "part IS NOT NULL"},
+        expect_or_drop={"later": "flight > 0"},
+        expect_or_fail={"one": unique("part", "flight")},
+        quarantine=tables.lake.table("bad", partition_by="part"),
+    )
+    assert [one["failed"] for one in found.expectations.values()] == [2, 1, 0]
+    assert tables.flights() == list(range(1, frame.height))
+    assert tables.flights("bad") == [0]
+
+
 def test_parameters_and_variables_are_values(tables: Tables) -> None:
     """`:name` is the job's parameter with its type, also inside of nothing that looks like it."""
     frame = pl.DataFrame({"flight": [1], "text": [":day"], "price": [Decimal("1.50")], "at": [dt.datetime(2024, 1, 1)]})
@@ -406,6 +432,7 @@ def test_wrong_options_say_what_to_write(tables: Tables, options: dict[str, Any]
         tables.lake.table("flights", **options)
 
 
+@pytest.mark.slow
 def test_a_condition_may_be_long(tables: Tables) -> None:
     """Polars nests it as deep as it has parts."""
     parts = [f"flight + delay = {number}" for number in range(1200)]

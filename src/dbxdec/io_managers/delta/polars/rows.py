@@ -305,7 +305,8 @@ class Rows:
         schema = pl.Schema(self._schema)
         if not files:
             return pl.LazyFrame(schema=schema)
-        places = {"place": pl.Series([scan.place_of(folder.root, file.path) for file in files], dtype=pl.String())}
+        # Not as paths of a log, which are encoded once more: `g=a%20b` is the name of a folder.
+        places = {"place": pl.Series([f"{folder.root}/{file.path}" for file in files], dtype=pl.String())}
         for i, name in enumerate(partitions):
             values = [file.partition[i] for file in files]
             places[scan.PARTITION + name] = pl.Series(values, dtype=schema[name])
