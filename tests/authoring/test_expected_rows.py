@@ -189,6 +189,7 @@ def test_conditions_of_spark_are_checked_as_far_as_their_text_shows_it(condition
         ("`rand`() < id", "rand"),
         ("id < rand -- of SQL\n ()", "rand"),
         ("name = current_user", "current_user"),
+        ("id < unix_timestamp( /* now */ )", "unix_timestamp"),
         ("id > length(java_method('java.util.UUID', 'randomUUID'))", "java_method"),
     ],
 )
@@ -209,6 +210,7 @@ def test_what_is_something_else_in_a_retry_is_refused(condition: str, called: st
         "`:nobody` > 0 -- :nobody",
         "id::BIGINT > 0 AND raw:owner IS NOT NULL AND list[0]:name > ''",
         "`select` > 0 AND `from` > 0",
+        "unix_timestamp(day) > 0 AND unix_timestamp(text, 'y') > 0",
         "EXTRACT(year FROM day) > 0 AND (id) > 0",
         "id < 5 BANANA",
         "id < " + bundle_variable("most"),
