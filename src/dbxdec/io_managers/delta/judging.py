@@ -37,8 +37,13 @@ class Outcome:
 
     def facts(self) -> dict[str, Any]:
         """Return what stands in the receipt."""
-        found = {"failed": self.failed, "rows": self.total, "action": self.expectation.action}
-        return found if self.expectation.is_of_rows else {**found, "rule": type(self.expectation.rule).__name__.lower()}
+        found: dict[str, Any] = {"failed": self.failed, "rows": self.total, "action": self.expectation.action}
+        if self.expectation.is_of_rows:
+            return found
+        found["rule"] = type(self.expectation.rule).__name__.lower()
+        if self.why is not None and not isinstance(self.expectation.rule, Unique):
+            found["broken"] = True  # its numbers alone don't tell, and no commit has it
+        return found
 
     def text(self) -> str:
         """Return it for the log: `"plausible delay": 3 of 842 rows failed (kept)`."""

@@ -638,6 +638,28 @@ def test_rows_that_are_judged_among_others_say_what_they_do_not_meet(
     ) == sorted(TWICE.select("flight", "delay").rows())
 
 
+def test_the_log_tells_which_rule_has_failed_a_write(tables: Tables, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a number of rows, and of a part, the numbers alone do not."""
+    caplog.set_level("INFO")
+    rules = {
+        "few": rows(at_most=5),
+        "some": rows(at_least=1),
+        "late": fraction("delay > 60", at_most=0),
+        "none": rows(at_most=6),
+    }
+    with pytest.raises(RunError) as raised:
+        tables.write(FLIGHTS, expect_or_fail=rules)
+    lines = [
+        'expect "few": 6 rows (failed)',
+        'expect "some": 6 rows',
+        'expect "late": 1 of 6 rows fulfil it (failed)',
+        'expect "none": 6 rows',
+    ]
+    assert [line for line in caplog.messages if line.startswith("expect ")] == lines
+    assert isinstance(raised.value, ExpectationError)
+    assert list(raised.value.expectations) == list(rules)
+
+
 def test_a_fraction_is_met_by_the_very_part(tables: Tables) -> None:
     """0.29 * 100 is less than 29, as floating-point numbers are."""
     frame = pl.DataFrame({"flight": range(100)})
