@@ -228,6 +228,17 @@ def test_a_quarantine_is_a_table_of_the_same_engine() -> None:
         lake.table("orders", expect_or_drop={"it": "id > 0"}, quarantine=SPARK.table("bad"))
 
 
+def test_a_quarantine_that_leaves_rows_out_is_refused() -> None:
+    """It would lose them, such as those that break the expectations that it inherits."""
+    drops: dict[str, Any] = {"expect_or_drop": {"it": "id > 0"}}
+    every = lake.table("every", **drops)
+    with pytest.raises(DbxdecError, match="a table that leaves rows out itself"):
+        every.table("orders", quarantine=every.table("bad"))
+    every.table("orders", quarantine=every.table("bad", expect_or_drop=None))
+    few = lake.table("bad", expect_or_fail={"few": rows(at_most=5)})
+    lake.table("orders", **drops, quarantine=few)
+
+
 def test_a_quarantine_that_is_a_mistake_is_told_once() -> None:
     """What is wrong with its name is all that is."""
 

@@ -123,6 +123,12 @@ def _of_quarantine(manager: Expecting) -> Iterator[Problem]:
             f'`quarantine` is a table with mode="{getattr(place, "mode", None)}": each write would lose earlier rows',
             hint='`lake.table("bad/flights", mode="append")`',
         )
+    elif place.expect_or_drop:
+        yield Problem(
+            "`quarantine` is a table that leaves rows out itself (`expect_or_drop`): they would be lost",
+            hint="give expectations to tables, not to the manager that both are from, or take them from this one: "
+            '`lake.table("bad/flights", expect_or_drop=None)`',
+        )
     elif manager.schema != "strict" and place.schema == "strict":
         yield Problem(
             f'the columns may change (`schema="{manager.schema}"`), but the table of `quarantine` takes no others',
