@@ -357,6 +357,7 @@ def test_parameters_and_variables_are_values(tables: Tables) -> None:
         ("nope > 1", 'unable to find column "nope"'),
         ("day = :dya", "the job has no parameter `dya`"),
         (lambda frame: True, "its function returned a builtins.bool"),
+        (lambda frame: pl.col("flight", "delay") > 0, "it gives several columns"),
     ],
 )
 def test_what_is_no_condition_is_refused_before_the_function_runs(tables: Tables, condition: Any, said: str) -> None:

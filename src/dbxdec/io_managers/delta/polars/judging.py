@@ -117,6 +117,11 @@ class Judge(judging.Judge):
                 )
         try:
             tried = rows.select(found.alias("met")).collect()
+        except pl.exceptions.DuplicateError as error:
+            raise RunError(
+                "it gives several columns, not one that is true or false for each row",
+                hint="make one of them, as by `pl.all_horizontal(...)`",
+            ) from error
         except pl.exceptions.PolarsError as error:
             columns = listed(two.columns) or "none"
             raise RunError(_first(error), hint=f"the columns of the rows are {columns}") from error
