@@ -298,6 +298,29 @@ def test_partitions_and_slices_judge_the_rows_of_the_write(tables: Tables) -> No
 
 
 @ways
+@writers
+@pytest.mark.parametrize("parts", [None, "day"])
+@pytest.mark.parametrize("drop", ["day = :day", lambda _: (pl.col("day") == DAY) & (pl.col("delay").cum_sum() > 0)])
+def test_rows_outside_of_the_slice_may_be_left_out(
+    tables: Tables, form: Any, options: Any, parts: Any, drop: Any
+) -> None:
+    """So they are in tables in memory and through Spark; one that is left is an error."""
+    frame = pl.DataFrame({"day": [DAY, dt.date(2024, 1, 2), None, DAY], "delay": 1, "flight": [1, 2, 3, 4]})
+    tables.write(frame.head(2).with_columns(flight=pl.lit(9, pl.Int64)), "0", partition_by=parts, **options)
+    given: dict[str, Any] = {"mode": "overwrite", "replace": {"day": DAY}, "partition_by": parts, **options}
+    for run in "12":
+        found = tables.write(
+            form(frame), run, **given, expect_or_drop={"its day": drop}, quarantine=tables.lake.table("bad")
+        )
+        assert found.expectations["its day"] == {"failed": 2, "rows": 4, "action": "quarantined"}
+        assert tables.flights() == [1, 4, 9]
+    assert tables.flights("bad") == [2, 2, 3, 3]
+    with pytest.raises(RunError, match=re.escape("its result has a row with day=datetime.date(2024, 1, 2)")):
+        tables.write(form(frame), "3", **given, expect_or_drop={"early": "flight < 3"})
+    assert tables.flights() == [1, 4, 9]
+
+
+@ways
 @pytest.mark.parametrize(
     "values",
     [
