@@ -631,8 +631,9 @@ among_others = pytest.mark.parametrize(
         (lambda _: pl.col("delay") >= pl.col("delay").shift(1).fill_null(0), [(2, 1), (2, 2)]),
         (lambda _: pl.col("delay").max().over("flight") == pl.col("delay"), [(1, 1), (2, 1), (2, 2)]),
         ("delay < avg(delay) + 2", [(3, 5)]),
+        ("delay < avg(delay) + 2 AND flight IN (1, 2, 3)", [(3, 5)]),
     ],
-    ids=["first", "order", "over", "average"],
+    ids=["first", "order", "over", "average", "average and one"],
 )
 
 

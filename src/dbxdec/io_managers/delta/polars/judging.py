@@ -75,12 +75,16 @@ class Judge(judging.Judge):
 
         if isinstance(one.condition, str) and POLARS_SQL.comparison(one.condition) is not None:
             return True
-        try:
-            return all(node.meta.is_row_separable() for node in _nodes(condition))
-        except AttributeError:  # an older Polars
-            return False
-        except pl.exceptions.PolarsError:  # it can't tell without columns; of SQL that is `IN`, not a Python function
-            return isinstance(one.condition, str)
+
+        def is_separable(node: pl.Expr) -> bool:
+            try:
+                return node.meta.is_row_separable()
+            except AttributeError:  # an older Polars
+                return False
+            except pl.exceptions.PolarsError:  # it lacks the columns; in SQL that is `IN`, not a Python function
+                return isinstance(one.condition, str)
+
+        return all(map(is_separable, _nodes(condition)))
 
     def _comparisons(self, conditions: Mapping[str, pl.Expr], schema: pl.Schema) -> dict[str, str]:
         """Return the columns of conditions that compare nothing but one column with constants of its kind."""
