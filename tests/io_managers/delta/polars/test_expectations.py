@@ -688,7 +688,7 @@ def test_the_log_tells_which_rule_has_failed_a_write(tables: Tables, caplog: pyt
 def test_a_fraction_is_met_by_the_very_part(tables: Tables) -> None:
     """0.29 * 100 is less than 29, as floating-point numbers are."""
     frame = pl.DataFrame({"flight": range(100)})
-    for number in range(101):
+    for number in (0, 7, 29, 57, 58, 100):
         tables.write(frame, f"{number}", expect_or_fail={"few": fraction(f"flight < {number}", at_most=number / 100)})
     third = fraction("flight < 33", at_most=1 / 3)
     tables.write(frame.head(99), "third", expect_or_fail={"few": third})
