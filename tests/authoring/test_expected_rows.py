@@ -189,6 +189,7 @@ def test_conditions_of_spark_are_checked_as_far_as_their_text_shows_it(condition
         ("`rand`() < id", "rand"),
         ("id < rand -- of SQL\n ()", "rand"),
         ("name = current_user", "current_user"),
+        ("id < unix_timestamp( /* now */ )", "unix_timestamp"),
         ("id > length(java_method('java.util.UUID', 'randomUUID'))", "java_method"),
     ],
 )
@@ -209,6 +210,7 @@ def test_what_is_something_else_in_a_retry_is_refused(condition: str, called: st
         "`:nobody` > 0 -- :nobody",
         "id::BIGINT > 0 AND raw:owner IS NOT NULL AND list[0]:name > ''",
         "`select` > 0 AND `from` > 0",
+        "unix_timestamp(day) > 0 AND unix_timestamp(text, 'y') > 0",
         "EXTRACT(year FROM day) > 0 AND (id) > 0",
         "id < 5 BANANA",
         "id < " + bundle_variable("most"),
@@ -224,6 +226,28 @@ def test_a_quarantine_is_a_table_of_the_same_engine() -> None:
     """Frames of Polars can't go into a table of Spark."""
     with pytest.raises(DbxdecError, match="can't store the rows of PolarsDeltaIoManager"):
         lake.table("orders", expect_or_drop={"it": "id > 0"}, quarantine=SPARK.table("bad"))
+
+
+def test_a_quarantine_that_leaves_rows_out_is_refused() -> None:
+    """It would lose them, such as those that break the expectations that it inherits."""
+    drops: dict[str, Any] = {"expect_or_drop": {"it": "id > 0"}}
+    every = lake.table("every", **drops)
+    with pytest.raises(DbxdecError, match="a table that leaves rows out itself"):
+        every.table("orders", quarantine=every.table("bad"))
+    every.table("orders", quarantine=every.table("bad", expect_or_drop=None))
+    few = lake.table("bad", expect_or_fail={"few": rows(at_most=5)})
+    lake.table("orders", **drops, quarantine=few)
+
+
+def test_a_quarantine_that_is_a_mistake_is_told_once() -> None:
+    """What is wrong with its name is all that is."""
+
+    def daily(day: dt.date) -> None:
+        bad = lake.table("bad/{task}")
+        task(io_manager=lake.table("orders", expect_or_drop={"it": "id > 0"}, quarantine=bad))(load)(day)
+
+    (problem,) = job(daily).build(__name__).problems
+    assert "the table name 'bad/{task}' has braces" in str(problem)
 
 
 def maybe(day: dt.date) -> pl.DataFrame | None:

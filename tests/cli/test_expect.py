@@ -246,7 +246,7 @@ def test_numbers_of_a_failed_write_are_in_runs_show_and_in_the_report_too(shop: 
     """They are of no commit, so the run alone has them."""
     report = shop.root / "report.html"
     assert dbxdec(shop, "run", "fails", "--report", str(report)).code == 1
-    lines = ['expect "small": 1 of 2 rows failed (kept)', 'expect "many": 2 rows']
+    lines = ['expect "small": 1 of 2 rows failed (kept)', 'expect "many": 2 rows (failed)']
     shown = dbxdec(shop, "runs", "show").out.splitlines()
     assert [line.strip() for line in shown if " expect " in line] == lines
     page = report.read_text(encoding="utf-8")

@@ -414,6 +414,43 @@ def test_types_of_a_model_come_back_as_well(tmp_path: Path) -> None:
     assert seen[0].schema == value.schema
 
 
+class Numbered(dy.Schema):
+    tail = dy.String()
+    n = dy.Int64()
+
+
+@pytest.mark.parametrize("kind", [dy.LazyFrame[Numbered], Annotated[pl.DataFrame, Numbered]])
+def test_partitions_of_rows_with_a_contract_may_have_any_value(kind: Any, tmp_path: Path) -> None:
+    """Files that are not in the log yet are read by their names, in which characters stand for others."""
+    parted = PolarsDeltaIoManager(bundle_variable("root"), mode="append", partition_by="tail")
+    value = pl.DataFrame({"tail": ["a b", "ü", "x:y", "c/d="], "n": range(4)})
+    made = job_of(kind, value.lazy() if "Lazy" in str(kind) else value, parted)
+    assert run_job(made, in_memory=False, variables={"root": str(tmp_path)})["returned"].value.height == 4
+
+
+class Doubtful(pa.DataFrameModel):
+    delay: int = pa.Field(ge=2, raise_warning=True)
+
+    @pa.dataframe_check(raise_warning=True)
+    def many(cls, data: Any) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.len() > 5)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "stored"])
+def test_a_rule_that_only_warns_fails_no_write_and_is_told(
+    in_memory: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is not said that all rows are as the contract says."""
+    caplog.set_level("INFO")
+    result = run_job(job_of(DataFrame[Doubtful], GOOD), in_memory=in_memory, variables={"root": str(tmp_path)})
+    assert result["returned"].value.height == 3
+    assert "contract Doubtful: 1 of 3 rows break the rule `delay: greater_than_or_equal_to(2)`, which only warns" in (
+        caplog.messages
+    )
+    assert "contract Doubtful: its rows break the rule `many`, which only warns" in caplog.messages
+    assert not [one for one in caplog.messages if "all rows are" in one]
+
+
 def test_an_error_in_a_rule_says_whose_it_is() -> None:
     """dataframely passes it as it is."""
 

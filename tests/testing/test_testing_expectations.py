@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from dbxdec import DeltaMerge, bundle_variable, each, fraction, job, rows, task, unique
-from dbxdec.errors import RunError
+from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
 from dbxdec.testing import Lake, run_job, run_task
 
@@ -80,6 +80,15 @@ def test_both_write_the_same(tmp_path: Any) -> None:
     assert in_memory["clean"].value["flight"].to_list() == sorted(real["clean"].value["flight"].to_list())
     bad = pl.read_delta(str(tmp_path / "bad" / "flights"))
     assert bad.schema == in_memory.tables["bad/flights"].schema
+
+
+def test_a_quarantine_may_be_given_with_rows() -> None:
+    """It is a table that the job writes, as others are; a name that is none is still an error."""
+    earlier = run_job(daily, tables={"bronze/flights": FLIGHTS}).tables["bad/flights"]
+    result = run_job(daily, tables={"bronze/flights": FLIGHTS.tail(1), "bad/flights": earlier}, raise_on_error=False)
+    assert result.tables["bad/flights"]["flight"].to_list() == [3, -4, -4]
+    with pytest.raises(DbxdecError, match="names 'bad/flight', which `daily` neither reads nor writes"):
+        run_job(daily, tables={"bronze/flights": FLIGHTS, "bad/flight": earlier})
 
 
 def test_a_run_that_fails_leaves_the_table_and_keeps_bad_rows(dbxdec_lake: Lake) -> None:

@@ -91,7 +91,9 @@ def _unknown_tables(job: str, built: Mapping[str, BuiltJob], tables: Mapping[str
     if isinstance(tables, Lake):
         return []
     places = {target for one in built.values() for target in one.tables}
-    places |= {o.target for one in built.values() for t in one.dag.tasks for o in t.outputs.values() if o.target}
+    outputs = [o for one in built.values() for t in one.dag.tasks for o in t.outputs.values()]
+    places |= {o.target for o in outputs if o.target}
+    places |= {str(o.settings["quarantine"]) for o in outputs if o.settings.get("quarantine")}
     problems = []
     for name in tables:
         found = sorted(place for place in places if is_at(place, name))

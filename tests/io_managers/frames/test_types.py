@@ -317,6 +317,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "decimal256 in a dictionary": lambda: encoded(pa.array([Decimal(1)], pa.decimal256(40, 0))),
     "dictionary in a dictionary": lambda: encoded(pa.array(["a"]).dictionary_encode()),
     "category of intervals": lambda: pandas(pd.cut([1, 2, 3], 2)),
+    "lists of no values": lambda: arrow([[]], pa.list_(pa.int64(), 0)),
     "unknown extension": lambda: pa.table([[b"x"]], schema=pa.schema([unknown(pa.binary())])),
     "unknown extension inside": lambda: arrow([{"c": b"x"}], pa.struct([unknown(pa.binary())])),
     "geometry": lambda: query("'POINT(1 2)'::GEOMETRY"),

@@ -137,6 +137,9 @@ def problems(
         log.info("contract %s: all rows are as it says", contract.title)
         return []
     total = int(rows.select(pl.len()).collect(engine="streaming").item())
+    for one in broken:
+        if one.only_warns:
+            log.warning("contract %s: %s, which only warns", contract.title, _said(one, total))
     where = uri or "its result"
     return [
         Problem(
@@ -144,6 +147,7 @@ def problems(
             hint="nothing was written to it; mend the rows in the task, or change the contract",
         )
         for one in broken
+        if not one.only_warns
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
@@ -95,6 +96,9 @@ def _broken(schema: Any, frame: pl.LazyFrame) -> list[Broken]:
 
     found = list(_shared(schema, frame))
     plain = _without(schema, keep_changes=False)
+    for check in (*plain.checks, *(check for column in plain.columns.values() for check in column.checks)):
+        # pandera would say it in a warning, without the number of rows.
+        check.only_warns, check.raise_warning = check.raise_warning, False
     try:
         with (
             pl.Config(engine_affinity="streaming"),
@@ -134,7 +138,6 @@ def _shared(schema: Any, frame: pl.LazyFrame) -> Iterator[Broken]:
 
 def _of_error(error: Any) -> Broken:
     import polars as pl
-    from pandera.errors import SchemaErrorReason
 
     check = error.check
     title = check if isinstance(check, str) else check.error or check.name or str(check)
@@ -143,6 +146,14 @@ def _of_error(error: Any) -> Broken:
         name = cases.columns[0]
     is_of_column = type(error.schema).__name__ == "Column" and name
     rule = f"{name}: {title}" if is_of_column else str(title)
+    found = _numbered(error, rule)
+    return replace(found, only_warns=not found.error and getattr(check, "only_warns", False))
+
+
+def _numbered(error: Any, rule: str) -> Broken:
+    import polars as pl
+    from pandera.errors import SchemaErrorReason
+
     output = error.check_output
     if error.reason_code is SchemaErrorReason.CHECK_ERROR:
         return Broken(rule, None, error=" ".join(str(error.failure_cases).split())[:300])

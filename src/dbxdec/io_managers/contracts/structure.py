@@ -40,7 +40,7 @@ class Column:
 class Broken:
     """A rule that rows break: how many of `total` rows, or None and `why`, for a rule that is not about single rows.
 
-    `total` is None for all rows. A rule with an `error` could not be evaluated.
+    `total` is None for all rows. A rule with an `error` could not be evaluated; with `only_warns` it fails no write.
     """
 
     rule: str
@@ -48,6 +48,7 @@ class Broken:
     why: str = ""
     total: int | None = None
     error: str = ""
+    only_warns: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, on_one_line
+from dbxdec.io_managers.base import Mistaken
 from dbxdec.io_managers.delta.expectations import ACTIONS, Fraction, Rows, Unique, conditions
 from dbxdec.model.variables import BundleVariable
 
@@ -103,7 +104,7 @@ def _of_condition(what: str, condition: Any, sql: Sql) -> Iterator[Problem]:
 
 def _of_quarantine(manager: Expecting) -> Iterator[Problem]:
     place = manager.quarantine
-    if place is None:
+    if place is None or isinstance(place, Mistaken):
         return
     if not manager.expect_or_drop:
         yield Problem("`quarantine` is given, but no row is dropped", hint="say which are: `expect_or_drop={...}`")
@@ -121,6 +122,12 @@ def _of_quarantine(manager: Expecting) -> Iterator[Problem]:
         yield Problem(
             f'`quarantine` is a table with mode="{getattr(place, "mode", None)}": each write would lose earlier rows',
             hint='`lake.table("bad/flights", mode="append")`',
+        )
+    elif place.expect_or_drop:
+        yield Problem(
+            "`quarantine` is a table that leaves rows out itself (`expect_or_drop`): they would be lost",
+            hint="give expectations to tables, not to the manager that both are from, or take them from this one: "
+            '`lake.table("bad/flights", expect_or_drop=None)`',
         )
     elif manager.schema != "strict" and place.schema == "strict":
         yield Problem(

@@ -37,8 +37,13 @@ class Outcome:
 
     def facts(self) -> dict[str, Any]:
         """Return what stands in the receipt."""
-        found = {"failed": self.failed, "rows": self.total, "action": self.expectation.action}
-        return found if self.expectation.is_of_rows else {**found, "rule": type(self.expectation.rule).__name__.lower()}
+        found: dict[str, Any] = {"failed": self.failed, "rows": self.total, "action": self.expectation.action}
+        if self.expectation.is_of_rows:
+            return found
+        found["rule"] = type(self.expectation.rule).__name__.lower()
+        if self.why is not None and not isinstance(self.expectation.rule, Unique):
+            found["broken"] = True  # its numbers alone don't tell, and no commit has it
+        return found
 
     def text(self) -> str:
         """Return it for the log: `"plausible delay": 3 of 842 rows failed (kept)`."""
@@ -54,8 +59,9 @@ def judged(expectation: Expectation, failed: int, total: int) -> Outcome:
             bounds += [f"at most {most:,}"] if most is not None and total > most else []
             why = f"{total:,} rows, and there must be {bounds[0]}" if bounds else None
         case Fraction(_, part):
-            if failed > part * total:
-                share = failed / total if total else 0.0
+            # Divided, not multiplied: 0.29 * 100 is less than 29.
+            share = failed / total if total else 0.0
+            if share > part:
                 why = f"{failed:,} of {total:,} rows ({share:.1%}) fulfil it, and at most {part:.4g} of them may"
         case Unique(columns):
             why = f"{failed:,} of {total:,} rows share their {listed(list(columns))} with others" if failed else None

@@ -46,6 +46,7 @@ _MOVING = _BARE | frozenset(
         "uuid",
     }
 )
+_MOVING_ALONE = frozenset({"unix_timestamp"})  # of a column it is a function like others
 # `DATE 'today'` is the day on which it is read.
 _MOMENTS = frozenset({"date", "timestamp", "timestamp_ltz", "timestamp_ntz"})
 _MOVING_MOMENT = re.compile(r"""[rR]?['"]\s*(?:now|today|tomorrow|yesterday)\b""", re.IGNORECASE)
@@ -81,9 +82,11 @@ class Sql:
         """Return what a condition calls that gives something else each time."""
         found = []
         tokens = list(self._telling(text))
-        for token, after in zip(tokens, [*(one[0] for one in tokens[1:]), ""], strict=False):
-            written = token[0]
+        for i, token in enumerate(tokens):
+            written, (after, then) = token[0], (*(one[0] for one in tokens[i + 1 : i + 3]), "", "")[:2]
             name = written[1:-1] if written[0] in '`"' else token["word"] or ""
+            if name.lower() in _MOVING_ALONE and then != ")":
+                continue
             if name.lower() in _MOVING and (after == "(" or (token["word"] and name.lower() in _BARE)):
                 found.append(name)
             elif name.lower() in _MOMENTS and token["word"] and _MOVING_MOMENT.match(after):

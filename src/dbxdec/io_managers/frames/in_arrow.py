@@ -169,6 +169,7 @@ def _is_unknown(field: pa.Field) -> bool:
         or pa.types.is_interval(kind)
         or pa.types.is_decimal256(kind)
         or (pa.types.is_dictionary(kind) and pa.types.is_dictionary(kind.value_type))
+        or (pa.types.is_fixed_size_list(kind) and not kind.list_size)
     )
 
 

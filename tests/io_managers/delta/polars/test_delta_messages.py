@@ -46,10 +46,15 @@ def values(table: Path, **options: Any) -> list[int]:
 
 
 def with_features(
-    table: Path, *features: str, reader: tuple[str, ...] = (), configuration: dict[str, str] | None = None
+    table: Path,
+    *features: str,
+    reader: tuple[str, ...] = (),
+    configuration: dict[str, str] | None = None,
+    written: bool = False,
 ) -> None:
-    """A table of one row to which another writer has given these features."""
-    manager().write(output(table, receipt("0")), frame(1))
+    """A table of one row, or the one that is `written`, to which another writer has given these features."""
+    if not written:
+        manager().write(output(table, receipt("0")), frame(1))
     log = table / "_delta_log" / f"{0:020}.json"
     actions = [json.loads(line) for line in log.read_text().splitlines()]
     protocol = {"minReaderVersion": 3 if reader else 1, "minWriterVersion": 7, "writerFeatures": [*features]}
@@ -98,6 +103,17 @@ def test_a_table_that_can_not_be_read_is_named_with_its_features(table: Path, fe
     with_features(table, feature, reader=(feature,))
     with pytest.raises(RunError, match=rf"(?s)has the feature {feature}, which .* can't read.*SparkDeltaIoManager"):
         manager().read(wanted(table))
+
+
+@pytest.mark.parametrize("feature", ["columnMapping", "someFutureFeature"])
+@pytest.mark.parametrize("kind", [pl.Int64, pl.Decimal(38, 0)])
+def test_rows_that_can_not_be_read_are_not_judged(table: Path, feature: str, kind: Any) -> None:
+    """With long decimals files are read by their names: all values of mapped columns would be null."""
+    manager().write(output(table, receipt("0")), frame(1).with_columns(pl.col("x").cast(kind)))
+    with_features(table, feature, reader=(feature,), written=True)
+    expecting = PolarsDeltaIoManager(table.parent, expect={"it": "x = 1"}).table(table.name)
+    with pytest.raises(RunError, match=rf"(?s)has the feature {feature}, which .* can't read.*SparkDeltaIoManager"):
+        expecting.outcomes_there(output(table))
 
 
 def test_an_append_only_table_refuses_an_overwrite_before_the_function_runs(table: Path) -> None:

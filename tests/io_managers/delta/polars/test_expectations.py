@@ -297,6 +297,55 @@ def test_partitions_and_slices_judge_the_rows_of_the_write(tables: Tables) -> No
         assert tables.flights() == sorted([1, 2, 3, 4, 5, 6, 1, 2, 5, 6])
 
 
+@ways
+@writers
+@pytest.mark.parametrize("parts", [None, "day"])
+@pytest.mark.parametrize("drop", ["day = :day", lambda _: (pl.col("day") == DAY) & (pl.col("delay").cum_sum() > 0)])
+def test_rows_outside_of_the_slice_may_be_left_out(
+    tables: Tables, form: Any, options: Any, parts: Any, drop: Any
+) -> None:
+    """So they are in tables in memory and through Spark; one that is left is an error."""
+    frame = pl.DataFrame({"day": [DAY, dt.date(2024, 1, 2), None, DAY], "delay": 1, "flight": [1, 2, 3, 4]})
+    tables.write(frame.head(2).with_columns(flight=pl.lit(9, pl.Int64)), "0", partition_by=parts, **options)
+    given: dict[str, Any] = {"mode": "overwrite", "replace": {"day": DAY}, "partition_by": parts, **options}
+    for run in "12":
+        found = tables.write(
+            form(frame), run, **given, expect_or_drop={"its day": drop}, quarantine=tables.lake.table("bad")
+        )
+        assert found.expectations["its day"] == {"failed": 2, "rows": 4, "action": "quarantined"}
+        assert tables.flights() == [1, 4, 9]
+    assert tables.flights("bad") == [2, 2, 3, 3]
+    with pytest.raises(RunError, match=re.escape("its result has a row with day=datetime.date(2024, 1, 2)")):
+        tables.write(form(frame), "3", **given, expect_or_drop={"early": "flight < 3"})
+    assert tables.flights() == [1, 4, 9]
+
+
+@ways
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["a b", "ü", "x:y"],
+        ["a=b", "a%2Fb", "c/d="],
+        [dt.datetime(2024, 1, 1, 12), dt.datetime(2024, 1, 1, 12, 0, 0, 5)],
+    ],
+    ids=["spaces", "signs", "times"],
+)
+def test_partitions_may_have_any_value(tables: Tables, form: Any, values: Any) -> None:
+    """Files that are not in the log yet are read by their names, in which characters stand for others."""
+    frame = pl.DataFrame({"part": [None, *values] * 2, "flight": range(2 * len(values) + 2)})
+    found = tables.write(
+        form(frame),
+        partition_by="part",
+        expect={"known": "part IS NOT NULL"},
+        expect_or_drop={"later": "flight > 0"},
+        expect_or_fail={"one": unique("part", "flight")},
+        quarantine=tables.lake.table("bad", partition_by="part"),
+    )
+    assert [one["failed"] for one in found.expectations.values()] == [2, 1, 0]
+    assert tables.flights() == list(range(1, frame.height))
+    assert tables.flights("bad") == [0]
+
+
 def test_parameters_and_variables_are_values(tables: Tables) -> None:
     """`:name` is the job's parameter with its type, also inside of nothing that looks like it."""
     frame = pl.DataFrame({"flight": [1], "text": [":day"], "price": [Decimal("1.50")], "at": [dt.datetime(2024, 1, 1)]})
@@ -331,6 +380,7 @@ def test_parameters_and_variables_are_values(tables: Tables) -> None:
         ("nope > 1", 'unable to find column "nope"'),
         ("day = :dya", "the job has no parameter `dya`"),
         (lambda frame: True, "its function returned a builtins.bool"),
+        (lambda frame: pl.col("flight", "delay") > 0, "it gives several columns"),
     ],
 )
 def test_what_is_no_condition_is_refused_before_the_function_runs(tables: Tables, condition: Any, said: str) -> None:
@@ -343,6 +393,14 @@ def test_what_is_no_condition_is_refused_before_the_function_runs(tables: Tables
     context = replace(output(tables.path, receipt("2")), parameters={"day": DAY})
     with pytest.raises(RunError, match=re.escape(said)):
         tables.lake.table("flights", expect={"it": condition}).preflight(context)
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [1, 5], {}])
+@pytest.mark.parametrize("condition", ["delay = :x", "delay IN :x", "delay IN (:x)"])
+def test_a_parameter_of_several_values_is_none_of_sql(tables: Tables, value: Any, condition: str) -> None:
+    """Polars would compare the number with each field of the struct."""
+    with pytest.raises(RunError, match=r"the job parameter `x` is a (dict|list), which is no value of SQL"):
+        tables.write(FLIGHTS, expect={"same": condition}, parameters={"x": value})
 
 
 def test_quotes_are_names_and_comments_end_nothing(tables: Tables) -> None:
@@ -396,6 +454,14 @@ def test_wrong_options_say_what_to_write(tables: Tables, options: dict[str, Any]
     """When the table is named."""
     with pytest.raises(DbxdecError, match=re.escape(said)):
         tables.lake.table("flights", **options)
+
+
+@pytest.mark.slow
+def test_a_condition_may_be_long(tables: Tables) -> None:
+    """Polars nests it as deep as it has parts."""
+    parts = [f"flight + delay = {number}" for number in range(1200)]
+    found = tables.write(FLIGHTS, expect={"long": " OR ".join(parts)})
+    assert found.expectations["long"]["failed"] == 2
 
 
 def test_a_column_may_be_called_as_a_function(tables: Tables) -> None:
@@ -555,6 +621,79 @@ def test_an_error_of_a_function_says_whose_it_is(tables: Tables) -> None:
     with pytest.raises(ZeroDivisionError) as raised:
         tables.write(FLIGHTS, expect={"broken": lambda frame: pl.col("flight") > 1 / 0})
     assert raised.value.__notes__ == ['raised by the expectation "broken"']
+
+
+TWICE = pl.DataFrame({"flight": [1, 1, 2, 2, 2, 3], "delay": [1, 2, 1, 3, 2, 5], "day": ["a", "b"] * 3})
+among_others = pytest.mark.parametrize(
+    ("condition", "bad"),
+    [
+        (lambda _: pl.col("flight").is_first_distinct(), [(1, 2), (2, 2), (2, 3)]),
+        (lambda _: pl.col("delay") >= pl.col("delay").shift(1).fill_null(0), [(2, 1), (2, 2)]),
+        (lambda _: pl.col("delay").max().over("flight") == pl.col("delay"), [(1, 1), (2, 1), (2, 2)]),
+        ("delay < avg(delay) + 2", [(3, 5)]),
+        ("delay < avg(delay) + 2 AND flight IN (1, 2, 3)", [(3, 5)]),
+    ],
+    ids=["first", "order", "over", "average", "average and one"],
+)
+
+
+@ways
+@writers
+@among_others
+@pytest.mark.parametrize("parts", [None, "day"])
+def test_rows_that_are_judged_among_others_say_what_they_do_not_meet(
+    tables: Tables, form: Any, options: Any, condition: Any, bad: Any, parts: Any
+) -> None:
+    """In quarantine they are without these, and files of partitions have another order: neither counts."""
+    found = tables.write(
+        form(TWICE),
+        expect={"same": condition},
+        expect_or_drop={"it": condition, "early": "delay < 5"},
+        quarantine=tables.lake.table("bad"),
+        partition_by=parts,
+        **options,
+    )
+    rejected = pl.read_delta(str(tables.bad)).filter(pl.col("_dbxdec_failed").list.contains("it"))
+    assert sorted(rejected.select("flight", "delay").rows()) == bad
+    assert found.expectations["it"] == {"failed": len(bad), "rows": 6, "action": "quarantined"}
+    assert found.expectations["same"] == {"failed": len(bad), "rows": 6, "action": "kept"}
+    assert found.expectations["early"]["failed"] == 1
+    assert sorted(
+        pl.concat([pl.read_delta(str(one)).select("flight", "delay") for one in (tables.path, tables.bad)]).rows()
+    ) == sorted(TWICE.select("flight", "delay").rows())
+
+
+def test_the_log_tells_which_rule_has_failed_a_write(tables: Tables, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a number of rows, and of a part, the numbers alone do not."""
+    caplog.set_level("INFO")
+    rules = {
+        "few": rows(at_most=5),
+        "some": rows(at_least=1),
+        "late": fraction("delay > 60", at_most=0),
+        "none": rows(at_most=6),
+    }
+    with pytest.raises(RunError) as raised:
+        tables.write(FLIGHTS, expect_or_fail=rules)
+    lines = [
+        'expect "few": 6 rows (failed)',
+        'expect "some": 6 rows',
+        'expect "late": 1 of 6 rows fulfil it (failed)',
+        'expect "none": 6 rows',
+    ]
+    assert [line for line in caplog.messages if line.startswith("expect ")] == lines
+    assert isinstance(raised.value, ExpectationError)
+    assert list(raised.value.expectations) == list(rules)
+
+
+def test_a_fraction_is_met_by_the_very_part(tables: Tables) -> None:
+    """0.29 * 100 is less than 29, as floating-point numbers are."""
+    frame = pl.DataFrame({"flight": range(100)})
+    for number in (0, 7, 29, 57, 58, 100):
+        tables.write(frame, f"{number}", expect_or_fail={"few": fraction(f"flight < {number}", at_most=number / 100)})
+    third = fraction("flight < 33", at_most=1 / 3)
+    tables.write(frame.head(99), "third", expect_or_fail={"few": third})
+    with pytest.raises(RunError, match="33 of 98 rows"):
+        tables.write(frame.head(98), "more", expect_or_fail={"few": third})
 
 
 @pytest.mark.parametrize("mode", ["append", "overwrite"])

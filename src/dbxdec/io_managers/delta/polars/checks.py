@@ -174,11 +174,11 @@ def _kind(dtype: pl.DataType) -> exact.Kind:
 
 
 def refuse_rows_outside(
-    frame: pl.DataFrame | pl.LazyFrame, slice_: Mapping[str, Any], *, task: str
+    frame: pl.DataFrame | pl.LazyFrame, slice_: Mapping[str, Any], *, task: str, but: str | None = None
 ) -> pl.DataFrame | pl.LazyFrame:
     """Return `frame` with a check that each row is in the slice that the write replaces.
 
-    The values of the slice must be values of its columns.
+    The values of the slice must be values of its columns. Rows for which the column `but` holds may be elsewhere.
     """
     import polars as pl
 
@@ -191,6 +191,9 @@ def refuse_rows_outside(
             inside = pl.lit(False)
         else:
             inside &= named(name).eq_missing(pl.lit(wanted).first())
+
+    if but is not None:
+        inside |= pl.col(but)
 
     def check(data: pl.DataFrame) -> pl.DataFrame:
         if (others := data.filter(~inside).head(1)).height:

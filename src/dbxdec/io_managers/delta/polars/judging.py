@@ -6,7 +6,7 @@ before the commit. Running a query twice could give other rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,11 @@ class Judge(judging.Judge):
         free = "_" * (max(map(len, schema), default=0) + 1)
 
         def write(name: str, value: Any) -> str:
+            if isinstance(value, list | dict):  # Polars compares a number with the fields of a struct
+                raise RunError(
+                    f"the job parameter `{name}` is a {type(value).__name__}, which is no value of SQL",
+                    hint="compare with a string, a number, a date or a time, or give a function of the frame",
+                )
             values[f"{free}:{name}"] = pl.lit(value)
             return f'"{free}:{name}"'
 
@@ -61,7 +66,25 @@ class Judge(judging.Judge):
                 problems.append(self.unfit(one, error.problems[0]))
         if problems:
             raise RunError(problems)
-        return Conditions(self, found, values, self._comparisons(found, schema), free, returned or {})
+        together = any(not self._is_of_one_row(one, found[one.name]) for one in self.expectations if one.name in found)
+        return Conditions(self, found, values, self._comparisons(found, schema), free, returned or {}, together)
+
+    def _is_of_one_row(self, one: Expectation, condition: pl.Expr) -> bool:
+        """Return whether a condition of a row looks at no other row, as `delay < avg(delay)` does."""
+        import polars as pl
+
+        if isinstance(one.condition, str) and POLARS_SQL.comparison(one.condition) is not None:
+            return True
+
+        def is_separable(node: pl.Expr) -> bool:
+            try:
+                return node.meta.is_row_separable()
+            except AttributeError:  # an older Polars
+                return False
+            except pl.exceptions.PolarsError:  # it lacks the columns; in SQL that is `IN`, not a Python function
+                return isinstance(one.condition, str)
+
+        return all(map(is_separable, _nodes(condition)))
 
     def _comparisons(self, conditions: Mapping[str, pl.Expr], schema: pl.Schema) -> dict[str, str]:
         """Return the columns of conditions that compare nothing but one column with constants of its kind."""
@@ -98,6 +121,11 @@ class Judge(judging.Judge):
                 )
         try:
             tried = rows.select(found.alias("met")).collect()
+        except pl.exceptions.DuplicateError as error:
+            raise RunError(
+                "it gives several columns, not one that is true or false for each row",
+                hint="make one of them, as by `pl.all_horizontal(...)`",
+            ) from error
         except pl.exceptions.PolarsError as error:
             columns = listed(two.columns) or "none"
             raise RunError(_first(error), hint=f"the columns of the rows are {columns}") from error
@@ -118,6 +146,8 @@ class Conditions:
     """The column of each condition that compares nothing but one column with constants."""
     free: str
     returned: Mapping[str, pl.DataType] = field(default_factory=dict)
+    together: bool = False
+    """Whether a condition may look at other rows: then each row is judged among all of them, in the task's order."""
 
     @property
     def bad(self) -> str:
@@ -126,17 +156,29 @@ class Conditions:
 
     def flagged(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Return `frame` with the column `bad`."""
+        return self._with_reasons(frame).drop(list(self._reasons.values()))
+
+    def _with_reasons(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Return `frame` with the column `bad`, and whether a row meets each of the expectations that drop rows."""
         import polars as pl
 
         told, met = self._told(frame, self.judge.droppers)
-        return told.with_columns((~pl.all_horizontal(met.values())).alias(self.bad)).drop(list(met.values()))
+        return told.with_columns((~pl.all_horizontal(met.values())).alias(self.bad))
+
+    @property
+    def _reasons(self) -> dict[str, str]:
+        """The columns of `_with_reasons`, by the names of the expectations."""
+        return self._names(self.judge.droppers)
+
+    def _names(self, some: Sequence[Expectation]) -> dict[str, str]:
+        return {one.name: f"{self.free}{i}" for i, one in enumerate(some)}
 
     def _told(self, frame: pl.LazyFrame, some: Sequence[Expectation]) -> tuple[pl.LazyFrame, dict[str, str]]:
         """Return `frame` with a column for each of some expectations, whether a row meets it; and their names.
 
         The functions of an author see no other columns than those of the rows.
         """
-        met = {one.name: f"{self.free}{i}" for i, one in enumerate(some)}
+        met = self._names(some)
         of_functions: list[pl.Expr] = []
         of_sql: list[pl.Expr] = []
         for one in some:
@@ -149,19 +191,20 @@ class Conditions:
         return found.with_columns(**self.values).with_columns(of_sql).drop(list(self.values)), met
 
     def rejected(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """Return dropped rows with the names of the expectations that they don't meet."""
+        """Return dropped rows, which have their reasons, with the names of the expectations that they don't meet."""
         import polars as pl
 
-        told, met = self._told(frame, self.judge.droppers)
         names = [
             pl.when(~pl.col(column)).then(pl.lit(name)).otherwise(pl.lit(None, pl.String()))
-            for name, column in met.items()
+            for name, column in self._reasons.items()
         ]
-        return told.with_columns(pl.concat_list(names).list.drop_nulls().alias(FAILED)).drop(list(met.values()))
+        return frame.with_columns(pl.concat_list(names).list.drop_nulls().alias(FAILED)).drop(
+            list(self._reasons.values())
+        )
 
     def spilled(self, frame: pl.DataFrame | pl.LazyFrame) -> AbstractContextManager[pl.DataFrame | pl.LazyFrame]:
-        """Return what runs `frame` once, with the column `bad` where rows may be left out."""
-        return once_only(self.flagged(frame.lazy()) if self.judge.drops else frame)
+        """Return what runs `frame` once, with whether each row is left out, and why, where rows may be left out."""
+        return once_only(self._with_reasons(frame.lazy()) if self.judge.drops else frame)
 
     def accepted(self, frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, list[Outcome]]:
         """Return the rows of `spilled` that a table expects, and how the expectations came out.
@@ -170,25 +213,33 @@ class Conditions:
         """
         import polars as pl
 
-        rows, columns = frame.lazy(), [name for name in frame.collect_schema() if name != self.bad]
+        rows = frame.lazy()
         if not self.judge.drops:
             return rows, self.settled(rows, rows, None)
-        kept, dropped = (
-            rows.filter(some).select(map(named, columns)) for some in (~pl.col(self.bad), pl.col(self.bad))
-        )
-        has_dropped = not dropped.head(1).collect().is_empty()
-        return kept, self.settled(rows.select(map(named, columns)), kept, dropped if has_dropped else None)
+        reasons = list(self._reasons.values())
+        columns = [name for name in frame.collect_schema() if name not in (self.bad, *reasons)]
+        kept = rows.filter(~pl.col(self.bad)).select(map(named, columns))
+        dropped = rows.filter(self.bad).select(map(named, [*columns, *reasons]))
+        counts = rows.select((~pl.col(reasons)).sum()).collect(engine="streaming").row(0)
+        told = dict(zip(self._reasons, map(int, counts), strict=True))
+        outcomes = self._outcomes(rows.select(map(named, columns)), kept, told)
+        self._settle(outcomes, kept, dropped if any(counts) else None)
+        return kept, outcomes
 
     def settled(self, everything: pl.LazyFrame, kept: pl.LazyFrame, dropped: pl.LazyFrame | None) -> list[Outcome]:
-        """Return how the expectations came out, and store the dropped rows where they are kept.
+        """Return how the expectations came out, none of which looks at other rows, and store the dropped rows.
 
         Raises RunError if rows are not what they must be: then nothing of the write is to be committed.
         """
         outcomes = self.outcomes(everything, kept)
+        self._settle(outcomes, kept, None if dropped is None else self._told(dropped, self.judge.droppers)[0])
+        return outcomes
+
+    def _settle(self, outcomes: Sequence[Outcome], kept: pl.LazyFrame, dropped: pl.LazyFrame | None) -> None:
+        """Store the dropped rows, which have their reasons. Raises RunError if rows are not what they must be."""
         self.judge.settle(
             outcomes, None if dropped is None else self.rejected(dropped), lambda: self._of_contract(kept)
         )
-        return outcomes
 
     def refuse_shared(self, kept: pl.LazyFrame) -> None:
         """Raise RunError if rows that were judged before have values that the table has by now."""
@@ -209,14 +260,18 @@ class Conditions:
 
     def outcomes(self, everything: pl.LazyFrame, kept: pl.LazyFrame) -> list[Outcome]:
         """Return how all expectations came out: those that fail a write, for the rows that are kept."""
+        return self._outcomes(everything, kept, {})
 
+    def _outcomes(self, everything: pl.LazyFrame, kept: pl.LazyFrame, told: Mapping[str, int]) -> list[Outcome]:
+        """Return the same, where it is `told` already how many rows don't meet some of them."""
         if not self.judge.expectations:
             return []
         before = [one for one in self.judge.expectations if one.action != "failed"]
         after = [one for one in self.judge.expectations if one.action == "failed"]
-        all_, counts = self._counted(everything, before) if before else (0, {})
+        asked = [one for one in before if one.name not in told]
+        all_, counts = self._counted(everything, asked) if before else (0, {})
         total, stored = self._counted(kept, [one for one in after if not isinstance(one.rule, Unique | Rows)])
-        return self.judge.came_out(all_, total, {**counts, **stored}, lambda rule: self._shared(kept, rule))
+        return self.judge.came_out(all_, total, {**counts, **told, **stored}, lambda rule: self._shared(kept, rule))
 
     def _counted(self, frame: pl.LazyFrame, some: Sequence[Expectation]) -> tuple[int, dict[str, int]]:
         """Return the number of rows, and of those that don't meet each expectation; for a fraction, that fulfil it."""
@@ -270,6 +325,14 @@ def parsed(condition: str, text: str) -> pl.Expr:
             f"{condition!r:.80} is no condition in Polars' SQL: {_first(error)}",
             hint="write one condition, as in `delay < 5000`; names with other characters in double quotes",
         ) from error
+
+
+def _nodes(expression: pl.Expr) -> Iterator[pl.Expr]:
+    """Yield an expression, and all that it is made of."""
+    waiting = [expression]
+    while waiting:  # some are deeper than Python's calls may be
+        yield (one := waiting.pop())
+        waiting += one.meta.pop()
 
 
 def _first(error: BaseException) -> str:

@@ -416,7 +416,10 @@ class PolarsDeltaIoManager(DeltaIoManager):
     def _rows_there(self, context: OutputContext) -> pl.LazyFrame | None:
         """Return the rows of the target as they are now; None without a table."""
         table = table_log.open_table(context.uri, self._storage_options())
-        return None if table is None else scan.scan(table)
+        if table is None:
+            return None
+        features.refuse_read(table, context.uri)  # files that are read by their names would have other columns
+        return scan.scan(table)
 
     def key_log(self, uri: str) -> KeyLog | None:
         from dbxdec.io_managers.delta.polars import identifiers

@@ -90,12 +90,18 @@ class Rows:
         schemas.check_partitions(schema, partitions, task=task)
         if slice_ is not None:
             self._slice = checks.exact_slice(slice_, schema, partitions)
-            frame = checks.refuse_rows_outside(frame, self._slice, task=task)
+            if not self._will_drop:
+                frame = checks.refuse_rows_outside(frame, self._slice, task=task)
         if table is not None and there is not None and target.schema == "add-columns":
             frame = schemas.filled(frame, {name: kind for name, kind in there.items() if name not in computed})
         self._frame, self._schema = frame, dict(schemas.stored(frame.collect_schema()))
         if target.judge is not None and not self._accepted:
             self._conditions = target.judge.for_schema(pl.Schema(self._schema), self._returned)
+
+    @property
+    def _will_drop(self) -> bool:
+        """Whether rows may still be left out: of these the write asks nothing."""
+        return self._target.judge is not None and self._target.judge.drops and not self._accepted
 
     def _computed(self, table: DeltaTable | None) -> dict[str, str]:
         """Return the columns that the table computes, or will compute, itself, with their expressions."""
@@ -103,6 +109,11 @@ class Rows:
             return definition.computed(table)
         wanted = self._target.definition.columns
         return {name: one.generated for name, one in wanted.items() if one.generated is not None}
+
+    def _inside(self, frame: pl.LazyFrame, *, but: str | None = None) -> pl.LazyFrame:
+        """Return `frame` with a check that its rows are in the slice, for a write that leaves some out."""
+        task = self._target.receipt.id.task
+        return checks.refuse_rows_outside(frame, self._slice, task=task, but=but).lazy() if self._slice else frame
 
     def make(self) -> DeltaTable:
         """Make the table without rows, as it is wanted, unless another writer does; return it."""
@@ -251,7 +262,7 @@ class Rows:
         rows, outcomes = conditions.accepted(self._kept.enter_context(conditions.spilled(frame)))
         self._state(outcomes)
         self._judged = conditions, rows
-        self._given = self._frame = rows
+        self._given = self._frame = self._inside(rows) if conditions.judge.drops else rows
         self._accepted = True
 
     def _files_of(self, table: DeltaTable) -> list[DataFile]:
@@ -262,6 +273,8 @@ class Rows:
 
         They are stored again only if the table's partitions or types changed in between.
         """
+        if self._conditions is not None and self._conditions.together:
+            self.judge()  # among other rows, and in another order, each might be judged otherwise
         form = partitions, self._schema
         if self._stored is None or self._stored[0] != form:
             uri = self._target.context.uri
@@ -280,7 +293,7 @@ class Rows:
         judge, conditions = self._target.judge, self._conditions
         if judge is None or conditions is None or self._accepted:
             return parquet_files.write(frame, folder, partitions)
-        flagged = conditions.flagged(frame) if judge.drops else frame
+        flagged = self._inside(conditions.flagged(frame), but=conditions.bad) if judge.drops else frame
         files = parquet_files.write(flagged, folder, partitions, conditions.bad if judge.drops else None)
         kept = [file for file in files if not file.is_apart]
         bad = [file for file in files if file.is_apart]
@@ -303,7 +316,8 @@ class Rows:
         schema = pl.Schema(self._schema)
         if not files:
             return pl.LazyFrame(schema=schema)
-        places = {"place": pl.Series([scan.place_of(folder.root, file.path) for file in files], dtype=pl.String())}
+        # Not as paths of a log, which are encoded once more: `g=a%20b` is the name of a folder.
+        places = {"place": pl.Series([f"{folder.root}/{file.path}" for file in files], dtype=pl.String())}
         for i, name in enumerate(partitions):
             values = [file.partition[i] for file in files]
             places[scan.PARTITION + name] = pl.Series(values, dtype=schema[name])
