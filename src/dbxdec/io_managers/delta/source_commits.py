@@ -12,6 +12,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
+from dbxdec.io_managers.delta import log_lines
 from dbxdec.io_managers.delta.receipts import made_at
 from dbxdec.model.changes import FEED_PROPERTY
 from dbxdec.records import dataclass
@@ -45,14 +46,11 @@ class SourceCommit:
 
     @classmethod
     def of_lines(cls, version: int, lines: Iterable[str]) -> SourceCommit:
-        """Return the commit whose actions are `lines`, a JSON document each.
-
-        A writer may put spaces into them, and name other kinds of actions with null.
-        """
-        actions = [json.loads(line) for line in lines if line.strip()]
+        """Return the commit whose actions are `lines`, a JSON document each."""
+        actions = log_lines.actions(lines, "add", "remove", "cdc", "metaData", "commitInfo")
 
         def all_of(kind: str) -> list[Mapping[str, Any]]:
-            return [one[kind] for one in actions if one.get(kind) is not None]
+            return [one[kind] for one in actions if kind in one]
 
         info: Mapping[str, Any] = next(iter(all_of("commitInfo")), {})
         removed = all_of("remove")

@@ -408,6 +408,21 @@ def test_keys_outlive_checkpoints_clean_ups_vacuum_and_compaction(table: Table) 
     assert table.done() == {*found, more}
 
 
+def test_keys_are_known_however_a_log_is_written(table: Table) -> None:
+    """Another writer puts spaces into a line, and makes checkpoints of JSON (Delta protocol, "V2 spec")."""
+    found = days(1, 2)
+    for n, key in enumerate(found):
+        table.write(key, frame(n))
+    log = table.path / "_delta_log"
+    files = sorted(log.glob("*.json"))
+    text = "\n".join(f"{{ {line[1:]}" for file in files for line in file.read_text(encoding="utf-8").splitlines())
+    name = f"{int(files[-1].stem):020}.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json"
+    (log / name).write_text(text, encoding="utf-8")
+    for file in files[:-1]:
+        file.unlink()
+    assert table.done() == set(found)
+
+
 def test_rows_that_others_add_change_or_delete_take_no_key_away(table: Table) -> None:
     """Schema changes, deletes of a customer, appends of another program."""
     key = days(1)[0]

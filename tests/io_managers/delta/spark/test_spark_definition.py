@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import spark_tools
 from dbxdec import DeltaMerge, column
 from dbxdec.errors import RunError, TargetExistsError
-from dbxdec.io_managers.delta.spark import definition
+from dbxdec.io_managers.delta.spark import computed, definition
 from spark_tools import MAKES_COLUMNS, Place, needs_made_columns, needs_spark, output, receipt, wanted
 
 pytestmark = needs_spark
@@ -90,6 +91,20 @@ def test_a_table_is_made_and_changed_as_it_is_wanted(place: Place) -> None:
     assert place.write("append", "4", place.sql(ROW), **other).version == version + 1
     reader = place.manager().read(wanted(place.uri, receipt("4")))
     assert reader.count() == 1
+
+
+@needs_made_columns
+@pytest.mark.slow
+def test_columns_that_a_table_fills_are_known_however_its_log_is_written(path: Place) -> None:
+    """Another writer puts spaces into a line of the log."""
+    path.write("append", "1", path.sql(ROW), **WANTED)
+    for file in sorted(Path(path.uri, "_delta_log").glob("*.json")):
+        text = file.read_text(encoding="utf-8")
+        file.write_text("\n".join(f"{{ {line[1:]}" for line in text.splitlines()), encoding="utf-8")
+        file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
+    rules = computed._rules(path.manager()._at(path.uri), path.manager()._at(path.uri).detail())
+    assert rules is not None
+    assert rules["day"]["delta.generationExpression"] == "CAST(ts AS DATE)"
 
 
 @needs_made_columns

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
+from dbxdec.io_managers.delta import log_lines
 from dbxdec.io_managers.delta.epochs import makes, needed
 from dbxdec.io_managers.delta.key_log import Identifier, KeyLog
 from dbxdec.io_managers.delta.polars import storage
@@ -19,7 +20,7 @@ from dbxdec.io_managers.delta.polars.table_log import FEW, Log, open_table, read
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_WANTED = ('{"txn"', '{"metaData"')
+_WANTED = ("txn", "metaData")
 # How many commits of a storage are asked for at first: those of a table without a checkpoint for a while are many.
 _PROBED = 4
 
@@ -62,7 +63,7 @@ def _read(uri: str, storage_options: dict[str, str] | None) -> KeyLog | None:
         if not all(map(_is_whole, filter(None, log.lines(number) or ()))):
             raise RunError(f"the log of {uri} can't be read: its version {number} is damaged")
     for number in sorted({*after, *(one.version for one in commits)}, reverse=True):
-        for action in log.actions(number, "txn", "metaData"):
+        for action in log.actions(number, *_WANTED):
             if "metaData" in action:
                 created.append(action["metaData"].get("createdTime"))
                 commit = log.commit(number)
@@ -108,10 +109,10 @@ def _in_files(files: Sequence[str], options: dict[str, str] | None) -> Iterator[
     for file in files:
         if file.endswith(".json"):
             lines = pl.read_lines(file, glob=False, storage_options=options).to_series().to_list()
-            yield from (json.loads(line) for line in lines if line.startswith(_WANTED))
+            yield from log_lines.actions(lines, *_WANTED)
             continue
         frame = pl.scan_parquet(file, glob=False, storage_options=options)
-        kinds = [kind for kind in ("txn", "metaData") if kind in frame.collect_schema()]
+        kinds = [kind for kind in _WANTED if kind in frame.collect_schema()]
         if kinds:
             there = pl.any_horizontal(pl.col(kind).is_not_null() for kind in kinds)
             yield from frame.select(kinds).filter(there).collect().iter_rows(named=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from dbxdec.io_managers.delta import receipts
+from dbxdec.io_managers.delta import log_lines, receipts
 from dbxdec.io_managers.delta.polars import storage
 from dbxdec.io_managers.delta.receipts import CLOCK_SKEW_MS, Commit, Found, Trail, search
 
@@ -238,7 +237,7 @@ class Log:
 
     def actions(self, version: int, *kinds: str) -> list[dict[str, Any]]:
         """Return the actions of one commit of these kinds (Delta protocol, "Delta Log Entries")."""
-        return actions(self.lines(version) or (), *kinds)
+        return log_lines.actions(self.lines(version) or (), *kinds)
 
     def has(self, kinds: Collection[str], *, above: int) -> bool:
         """Return whether a commit above the version `above` has actions of these kinds."""
@@ -321,16 +320,6 @@ class Log:
         if len(missing) > 1 and "://" in self.root:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(self.lines, missing))
-
-
-def actions(lines: Iterable[str], *kinds: str) -> list[dict[str, Any]]:
-    """Return the actions of these kinds in lines of the log, each without what is null in it.
-
-    A writer may put spaces into a line, and name other kinds with null.
-    """
-    found = [json.loads(line) for line in lines if any(f'"{kind}"' in line for kind in kinds)]
-    known = [{kind: action[kind] for kind in kinds if action.get(kind) is not None} for action in found]
-    return [action for action in known if action]
 
 
 def read_lines(path: str, storage_options: dict[str, str] | None) -> list[str] | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from dbxdec.io_managers.base import log
+from dbxdec.io_managers.delta import log_lines
 from dbxdec.io_managers.delta.spark import log_files
 from dbxdec.io_managers.spark_frames import quoted, string_literal
 from dbxdec.io_managers.spark_session import first_line
@@ -113,13 +114,13 @@ def read(table: SparkTable, detail: Detail, version: int) -> CommitFiles | None:
     return None if lines is None else of_actions(root, lines)
 
 
-_ACTIONS = ('{"add"', '{"remove"')
+_ACTIONS = ("add", "remove")
 
 
 def _by_a_job(table: SparkTable, root: str, version: int) -> list[str] | None:
     try:
         lines = table.spark.read.text(log_files.commit_path(f"{root}/_delta_log", version))
-        wanted = [lines["value"].startswith(action) for action in _ACTIONS]
+        wanted = [lines["value"].contains(f'"{action}"') for action in _ACTIONS]
         rows = lines.where(wanted[0] | wanted[1]).collect()
     except Exception as error:  # noqa: BLE001 - no permission, cleaned up, another kind of storage
         log.debug("commit %d of %s can't be read by its path: %s", version, table.uri, first_line(error))
@@ -130,10 +131,7 @@ def _by_a_job(table: SparkTable, root: str, version: int) -> list[str] | None:
 def of_actions(root: str, lines: Iterable[str]) -> CommitFiles:
     """Return the files that the actions of a commit name, of a table at `root`."""
     added, removed = {}, set()
-    for line in lines:
-        if not line.startswith(_ACTIONS):
-            continue
-        action = json.loads(line)
+    for action in log_lines.actions(lines, *_ACTIONS):
         if "add" in action:
             file = _data_file(root, action["add"])
             added[file.uri] = file

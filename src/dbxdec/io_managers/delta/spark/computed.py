@@ -73,10 +73,11 @@ def _rules(table: SparkTable, detail: Detail) -> dict[str, dict[str, Any]] | Non
     folder = f"{detail.location.rstrip('/')}/_delta_log"
     try:
         lines = table.spark.read.text(f"{folder}/*.json")
-        commits = lines.where(lines["value"].startswith('{"metaData"'))
-        rows = commits.selectExpr("value", "_metadata.file_name AS file").orderBy("file", ascending=False).head(1)
+        said = "get_json_object(value, '$.metaData.schemaString') AS text"
+        commits = lines.where(lines["value"].contains('"metaData"')).selectExpr(said, "_metadata.file_name AS file")
+        rows = commits.where("text IS NOT NULL").orderBy("file", ascending=False).head(1)
         if rows:
-            text = json.loads(rows[0]["value"])["metaData"]["schemaString"]
+            text = rows[0]["text"]
         else:
             kept = table.spark.read.parquet(f"{folder}/*.checkpoint*.parquet").where("metaData IS NOT NULL")
             of = kept.selectExpr("metaData.schemaString AS text", "_metadata.file_name AS file")
