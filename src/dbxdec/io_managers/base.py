@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean
 from dbxdec.io_managers import names, outcomes
 from dbxdec.io_managers.running import running_receipt
-from dbxdec.model import literals, places
+from dbxdec.model import places
 from dbxdec.model.mistakes import forgiving, giving
 from dbxdec.model.secrets import Secret
 from dbxdec.model.variables import BundleVariable, names_in, resolve
@@ -456,24 +456,6 @@ class Mistaken(IoManager):
 
 def _shown(value: Any) -> str:
     return str(value.describe()) if getattr(type(value), "is_job_parameter", False) else f"{value!r:.60}"
-
-
-def of_run(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """Return the value of an option in a run: the value of a job parameter, or the option itself.
-
-    Raises RunError for a parameter of another job.
-    """
-    if not getattr(type(value), "is_job_parameter", False):
-        return value
-    if value._name not in parameters:
-        raise RunError(f"an option of an IoManager is {value.describe()}, which this job does not have")
-    return parameters[value._name]
-
-
-def described(value: Any) -> literals.Json:
-    """Return an option in its form for the manifest. Raises UnsupportedLiteralError if it has none."""
-    is_parameter = getattr(type(value), "is_job_parameter", False)
-    return {"parameter": value._name} if is_parameter else literals.encode(value)
 
 
 def io_reference(manager: IoManager) -> str:

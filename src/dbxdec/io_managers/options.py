@@ -1,4 +1,4 @@
-"""Checks of the options of IoManagers, for all engines."""
+"""The options of IoManagers, for all engines: their checks, their values in a run, and their form in the manifest."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dbxdec.errors import DbxdecError, Problem, did_you_mean
-from dbxdec.io_managers.base import described
-from dbxdec.model.literals import UnsupportedLiteralError
+from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean
+from dbxdec.model import literals
 from dbxdec.model.secrets import Secret
 from dbxdec.model.variables import BundleVariable
 
@@ -120,7 +119,7 @@ def _replaced(value: Any) -> Iterator[Problem]:
     for name, item in value.items():
         try:
             described(item)
-        except UnsupportedLiteralError as error:
+        except literals.UnsupportedLiteralError as error:
             yield Problem(f"`replace` has a value for {name!r} that can't be passed to a run: {error}", hint=error.hint)
 
 
@@ -128,3 +127,21 @@ def _of(allowed: Sequence[str], name: str, value: object, manager: object) -> It
     if value not in allowed:
         hint = did_you_mean(str(value), allowed) or f"allowed are {', '.join(map(repr, allowed))}"
         yield Problem(f"`{name}` of {type(manager).__name__} is {value!r:.60}", hint=hint)
+
+
+def of_run(value: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return the value of an option in a run: the value of a job parameter, or the option itself.
+
+    Raises RunError for a parameter of another job.
+    """
+    if not getattr(type(value), "is_job_parameter", False):
+        return value
+    if value._name not in parameters:
+        raise RunError(f"an option of an IoManager is {value.describe()}, which this job does not have")
+    return parameters[value._name]
+
+
+def described(value: Any) -> literals.Json:
+    """Return an option in its form for the manifest. Raises UnsupportedLiteralError if it has none."""
+    is_parameter = getattr(type(value), "is_job_parameter", False)
+    return {"parameter": value._name} if is_parameter else literals.encode(value)

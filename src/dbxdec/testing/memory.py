@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers import columns, frames, outcomes
-from dbxdec.io_managers.base import IoManager, of_run
+from dbxdec.io_managers.base import IoManager
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import judging, receipts
 from dbxdec.io_managers.delta.manager import DeltaIoManager
@@ -18,6 +18,7 @@ from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.spark import quarantining as spark_rows
 from dbxdec.io_managers.delta.spark.judging import Judge as SparkJudge
 from dbxdec.io_managers.frames import conversions
+from dbxdec.io_managers.options import of_run
 from dbxdec.model import places
 from dbxdec.model.typehints import type_name
 from dbxdec.testing import new_rows, rules

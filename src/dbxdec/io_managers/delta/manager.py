@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import options
-from dbxdec.io_managers.base import IoManager, described, log
+from dbxdec.io_managers.base import IoManager, log
 from dbxdec.io_managers.delta import definition, expectation_problems, expectations
 from dbxdec.model.variables import names_in
 
@@ -97,7 +97,7 @@ class DeltaIoManager(IoManager):
         if self.partitions:
             settings["partition_by"] = list(self.partitions)
         if self.replace is not None:
-            settings["replace"] = {name: described(value) for name, value in self.replace.items()}
+            settings["replace"] = {name: options.described(value) for name, value in self.replace.items()}
         if not self.keyed:
             settings["keyed"] = False
         return {**settings, **definition.described(self), **expectations.described(self)}

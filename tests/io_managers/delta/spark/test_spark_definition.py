@@ -102,8 +102,9 @@ def test_columns_that_a_table_fills_are_known_however_its_log_is_written(path: P
         text = file.read_text(encoding="utf-8")
         file.write_text("\n".join(f"{{ {line[1:]}" for line in text.splitlines()), encoding="utf-8")
         file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
-    rules = computed._rules(path.manager()._at(path.uri), path.manager()._at(path.uri).detail())
-    assert rules is not None
+    at = path.manager()._at(path.uri)
+    assert (found := at.detail()) is not None
+    assert (rules := computed._rules(at, found)) is not None
     assert rules["day"]["delta.generationExpression"] == "CAST(ts AS DATE)"
 
 

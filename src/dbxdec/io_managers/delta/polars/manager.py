@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import NotWrittenError, Problem, RunError
 from dbxdec.io_managers import frames, outcomes, polars_frames, requirements
-from dbxdec.io_managers.base import of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import crossing, definition, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
@@ -23,6 +22,7 @@ from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.receipts import SAME, Left
 from dbxdec.io_managers.delta.sql import POLARS_SQL, Sql
 from dbxdec.io_managers.frames import conversions
+from dbxdec.io_managers.options import of_run
 from dbxdec.io_managers.running import current_receipt
 from dbxdec.model import places
 from dbxdec.model.variables import names_in

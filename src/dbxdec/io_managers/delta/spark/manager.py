@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
-from dbxdec.io_managers.base import of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import crossing, definition, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager
@@ -20,6 +19,7 @@ from dbxdec.io_managers.delta.spark import definition as table_definition
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
 from dbxdec.io_managers.delta.sql import SPARK_SQL, Sql
+from dbxdec.io_managers.options import of_run
 from dbxdec.io_managers.running import current_receipt
 from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, require_reach, session
 from dbxdec.model import places
