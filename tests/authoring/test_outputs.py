@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
+import polars as pl
 import pytest
 
-from dbxdec import IoManager, job, latest, task
+from dbxdec import DeltaMerge, IoManager, job, latest, task
 from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.errors import AuthoringError
+from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import dag
 
@@ -67,6 +69,37 @@ def test_each_output_has_its_place_and_is_an_input_of_its_own() -> None:
     assert built.dag.task("again").inputs["second"] == dag.Literal("/lake/good")
     assert [d.task for d in built.dag.task("again").depends_on] == ["split"]
     assert set(built.managers) == {("split", "good"), ("split", "bad")}
+
+
+class Parts(TypedDict):
+    """What a task returns whose outputs are of two kinds."""
+
+    rows: pl.DataFrame
+    customers: DeltaMerge
+
+
+lake = PolarsDeltaIoManager("lake", mode="append")
+
+
+@task(outputs={"rows": lake.table("rows"), "customers": lake.table("customers")})
+def both() -> Parts:
+    raise NotImplementedError
+
+
+def test_each_field_of_a_typed_dict_says_what_its_output_is() -> None:
+    """A frame beside a merge has its own rows, which a reader gets; the merge alone is one."""
+
+    @task
+    def count(rows: pl.DataFrame) -> None: ...
+
+    @job
+    def one() -> None:
+        count(both()["rows"])
+
+    built = one.build()
+    assert built.problems == ()
+    modes = {name: dict(output.settings)["mode"] for name, output in built.dag.task("both").outputs.items()}
+    assert modes == {"rows": "append", "customers": "merge"}
 
 
 def test_mistakes_are_noted() -> None:

@@ -201,7 +201,7 @@ def _check_rows(call: Call, parameter: str, binding: dag.TaskOutput, manager: Io
         )
     if binding.rows != "run" or not isinstance(producer, Call):
         return
-    returns = set(typehints.returned_types(producer.task.fn, named=binding.output != dag.RESULT) or ())
+    returns = set(typehints.returned_types(producer.task.fn, binding.output) or ())
     if returns & manager.merges and returns - manager.merges:
         call.recorder.problem(
             f"the parameter `{parameter}` of the task `{call.key}` reads the task `{binding.task}`, which returns a "

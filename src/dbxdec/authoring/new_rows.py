@@ -84,7 +84,7 @@ def _of_output(call: Call, task: dag.Task, name: str, manager: IoManager) -> Ite
             "store a Delta table",
         )
         return
-    returns = returned_types(call.task.fn, named=name != dag.RESULT)
+    returns = returned_types(call.task.fn, name)
     merges = returns is not None and manager.merges.issuperset(returns)
     mode = getattr(manager, "mode", None)
     if not merges and mode != "append":

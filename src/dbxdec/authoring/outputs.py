@@ -86,12 +86,12 @@ def of_iterations(
 
     A small result is left out: the platform can't refer to a task value of one iteration.
     """
-    named = dag.RESULT not in outputs
-    returns = typehints.returned_types(task.fn, named=named)
+
+    def is_joined(name: str) -> bool:
+        return name not in managers or managers[name].joins(typehints.returned_types(task.fn, name))
+
     return {
-        name: output
-        if output.target is None or name not in managers or managers[name].joins(returns)
-        else replace(output, per_item=True)
+        name: output if output.target is None or is_joined(name) else replace(output, per_item=True)
         for name, output in outputs.items()
         if output.type is None
     }

@@ -75,7 +75,7 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The types of the fields of a TypedDict, by their names, some with contracts; an Unresolved for no type."""
+    """The types of the fields of a TypedDict, by their names; an Unresolved for no type."""
 
     types: tuple[tuple[str, Any], ...]
 
@@ -165,7 +165,7 @@ def marked(plain: Any, contract: Contract) -> Any:
 
 
 def taken(plain: Any) -> tuple[Any, Contract | None, tuple[tuple[str, Any], ...]]:
-    """Return a type without its marks, its contract, and the types of its fields where some have contracts."""
+    """Return a type without its marks, its contract, and the types of its fields where it does not tell them."""
     if typing.get_origin(plain) is typing.Annotated:
         inner, *marks = typing.get_args(plain)
         inner, contract, fields = taken(inner)
@@ -182,9 +182,11 @@ def taken(plain: Any) -> tuple[Any, Contract | None, tuple[tuple[str, Any], ...]
 
 
 def with_fields(plain: Any, fields: dict[str, Any]) -> Any:
-    """Return the type of a TypedDict with the types of its fields, if one has a contract, or could have one."""
-    has = any(isinstance(one, Unresolved) or taken(strip_optional(one)[0])[1] is not None for one in fields.values())
-    return typing.Annotated[plain, Fields(tuple(fields.items()))] if has else plain
+    """Return the type of a TypedDict with the types of its fields, where `plain` does not tell them."""
+    kinds = list(fields.values())
+    has = any(isinstance(one, Unresolved) or taken(strip_optional(one)[0])[1] is not None for one in kinds)
+    differ = any(one != kinds[0] for one in kinds[1:])
+    return typing.Annotated[plain, Fields(tuple(fields.items()))] if has or differ else plain
 
 
 def _joined(found: list[Contract]) -> Contract | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.model import contracts
 from dbxdec.model.annotations import is_union, strip_optional
+from dbxdec.model.dag import RESULT
 from dbxdec.model.literals import STAND_IN_NAME
 from dbxdec.model.signatures import annotations_of
 from dbxdec.model.values import ValueType
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class Annotation:
     """One annotation: its `value` without `| None`, or the `error` that kept it from being resolved.
 
-    `contract` is that of a frame, and `fields` are the types of a TypedDict's fields, if a frame among them has one.
+    `contract` is that of a frame, and `fields` are the types of a TypedDict's fields where the dict does not tell them.
     """
 
     text: str
@@ -172,12 +173,12 @@ def layers(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
         yield function
 
 
-def returned_types(function: Callable[..., Any], *, named: bool = False) -> tuple[str, ...] | None:
-    """Return the annotated return types of `function`, with `named` those of its dict's values; None without any."""
+def returned_types(function: Callable[..., Any], output: str) -> tuple[str, ...] | None:
+    """Return the annotated types of an output of `function`, by its name as in the DAG; None without any."""
     note = of_parameter(function, "return")
-    if note is None or note.error:
-        return None
-    return (note.element() if named else note).type_names or None
+    if note is not None and note.error is None and output != RESULT:
+        note = note.output(output)
+    return None if note is None or note.error else note.type_names or None
 
 
 SESSION, CONNECTION = "pyspark.SparkSession", "duckdb.DuckDBPyConnection"

@@ -280,7 +280,7 @@ class Execution:
             )
         if output.per_item and self.reader.iteration is not None:
             uri = self.managers[name].item_target(uri, self.reader.iteration.id)
-        returns = returned_types(self.function, named=name != dag.RESULT)
+        returns = returned_types(self.function, name)
         progress = None if self._planned is None else self._planned.progress.get(name)
         receipt = replace(self.receipt, id=written_by(self.receipt.id, self.task, name), progress=progress)
         note = of_parameter(self.function, "return")
