@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from dbxdec.errors import RunError
 from dbxdec.io_managers.delta import folder_names
 from dbxdec.io_managers.delta.polars import column_values, table_log
 from dbxdec.io_managers.polars_frames import cast, named, nodes
@@ -57,10 +58,15 @@ def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | Non
     """Return the rows of the table's files, or only of those at the paths `only`, with the partitions of the log."""
     import polars as pl
 
-    files = files_of(table)
+    files, vectors = files_of(table), _deleted(table)
+    if vectors and (lost := vectors.keys() - {_uri_of(table, path) for path in files["path"]}):
+        # To go on would give back rows that are deleted.
+        raise RunError(
+            f"{table.table_uri} has deleted rows in {min(lost)}, which is none of its files",
+            hint="annotate the parameter as a Spark DataFrame",
+        )
     if only is not None:
         files = files.filter(pl.col("path").is_in(list(only)))
-    vectors = _deleted(table)
     deleted = [vectors.get(_uri_of(table, path)) for path in files["path"]] if vectors else [None] * files.height
     places = pl.Series("place", [place_of(table, path) for path in files["path"]], dtype=pl.String)
     files = files.select(places, pl.col(f"^{re.escape(PARTITION)}.*$"))
