@@ -150,6 +150,89 @@ class TestEmptyForEach:
         assert seen == [(0, ["n"], None, [None, None])]
 
     @IN_MEMORY
+    def test_iterations_that_all_have_nothing_to_write_are_an_empty_collection(
+        self, tmp_path: Path, in_memory: bool, dbxdec_lake: Lake
+    ) -> None:
+        """Also where there is no table yet; None where the parameter may be None."""
+        seen = []
+
+        @job
+        def one() -> None:
+            @task(io_manager=lake.table("t"))
+            def fetch(n: int) -> pl.DataFrame | None:
+                return None
+
+            @task
+            def read(
+                some: list[pl.DataFrame], named: dict[int, pl.DataFrame], maybe: list[pl.DataFrame] | None
+            ) -> None:
+                seen.append((some, named, maybe))
+
+            x = fetch(each([1, 2]))
+            read(x, x, x)
+
+        run_job(one, **options(tmp_path, in_memory=in_memory, kept=dbxdec_lake))
+        assert seen == [([], {}, None)]
+
+    @IN_MEMORY
+    def test_a_task_that_is_not_selected_has_no_empty_result(
+        self, tmp_path: Path, in_memory: bool, dbxdec_lake: Lake
+    ) -> None:
+        """That its iterations may have nothing to write does not say that they had nothing."""
+        seen: list[Any] = []
+
+        @job
+        def one() -> None:
+            @task(io_manager=lake.table("t"))
+            def fetch(n: int) -> pl.DataFrame | None:
+                return pl.DataFrame({"n": [n]})
+
+            @task
+            def frame(x: pl.DataFrame) -> None:
+                seen.append(x)
+
+            @task
+            def some(x: list[pl.DataFrame]) -> None:
+                seen.append(x)
+
+            x = fetch(each([1, 2]))
+            frame(x)
+            some(x)
+
+        given = options(tmp_path, in_memory=in_memory, kept=dbxdec_lake)
+        run_job(one, **given)
+        seen.clear()
+        result = run_job(one, tasks=["frame", "some"], raise_on_error=False, **given)
+        assert not seen
+        for key in ("frame", "some"):
+            assert "the task `fetch` did not run in this run" in str(result[key].error)
+
+    @IN_MEMORY
+    def test_an_iteration_that_has_failed_had_not_nothing_to_write(
+        self, tmp_path: Path, in_memory: bool, dbxdec_lake: Lake
+    ) -> None:
+        """A part is not taken for the whole where other iterations may return None either."""
+        seen: list[Any] = []
+
+        @job
+        def one() -> None:
+            @task(io_manager=lake.table("t"))
+            def fetch(n: int) -> pl.DataFrame | None:
+                if n == 2:
+                    raise ConnectionError
+                return pl.DataFrame({"n": [n]})
+
+            @task(run_if="ALL_DONE")
+            def frame(x: pl.DataFrame | None) -> None:
+                seen.append(x)
+
+            frame(fetch(each([1, 2])))
+
+        result = run_job(one, raise_on_error=False, **options(tmp_path, in_memory=in_memory, kept=dbxdec_lake))
+        assert not seen
+        assert "has results of this run for other items, but none for `2`" in str(result["frame"].error)
+
+    @IN_MEMORY
     def test_iterations_that_have_not_run_are_an_error(
         self, tmp_path: Path, in_memory: bool, dbxdec_lake: Lake
     ) -> None:

@@ -198,7 +198,9 @@ class Reader:
         collects, items = note.collects(manager.reads), all_items(self.job, each, self.parameters)
         write = context.producer
         assert write is not None  # noqa: S101 - the caller gives one
-        stored, certain = self.job.task(write.task).outputs[output], (write.task, output) in self.certain
+        stored = self.job.task(write.task).outputs[output]
+        # A producer that has not run, or has failed, does not say that there was nothing to store.
+        certain = (write.task, output) in self.certain or write.task in self.not_run
         writes = [
             contexts.ItemWrite(
                 replace(write, item=one.id, items=one.of),
@@ -222,7 +224,9 @@ class Reader:
         if missing := [i for i, one in enumerate(found) if isinstance(one, NotWrittenError)]:
             if not element.optional:
                 if len(missing) == len(found):
-                    raise found[0]
+                    if certain or note.optional:
+                        raise found[0]
+                    return [] if collects == "list" else {}
                 raise outcomes.items_missing(context, [writes[i].label for i in missing])
             found = [None if isinstance(one, NotWrittenError) else one for one in found]
         return found if collects == "list" else by_item(items, found, note.keys, f"the parameter `{context.parameter}`")
@@ -238,8 +242,8 @@ class Reader:
     ) -> Any:
         """Return the combined results of all iterations.
 
-        Without results it is empty, or None for an optional parameter. With `certain` each iteration stores something,
-        so NotWrittenError is raised if there are items and none was stored.
+        Without results it is empty, or None for an optional parameter. With `certain` each iteration that runs stores
+        something, so NotWrittenError is raised if there are items and none was stored.
         """
         try:
             if writes:

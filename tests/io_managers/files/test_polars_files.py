@@ -539,3 +539,16 @@ def test_a_result_that_another_run_has_replaced_at_once_is_still_read(kind: type
     later = json.loads(note.read_text())["dbxdec"]
     note.write_text(json.dumps({"dbxdec": {**later, "replaced": before}}))
     assert values(io, target, "1") == list(frame(1)["x"])
+
+
+@EACH
+def test_the_home_folder_by_its_short_name_is_refused(
+    kind: type[PolarsFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Polars would put the data there, and the receipts would lie in a folder `~`."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    io = kind("~/lake", mode="overwrite")
+    with pytest.raises(RunError, match="~ is the home folder to Polars alone"):
+        io.write(OutputContext(io.uri("t"), receipt(), ("polars.DataFrame",)), frame(1))
+    assert not [*tmp_path.iterdir()]

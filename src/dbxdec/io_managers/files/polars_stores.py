@@ -10,6 +10,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from dbxdec.errors import RunError
 from dbxdec.io_managers.files.stores import LocalStore, Store, is_hidden, is_local, refused
 from dbxdec.records import dataclass
 
@@ -97,8 +98,16 @@ def _lines(place: str, options: dict[str, str] | None) -> pl.LazyFrame:
 
 
 def at(uri: str, options: dict[str, str] | None) -> Store:
-    """Return the store of a target. `options` must be a copy that the store may keep."""
+    """Return the store of a target. `options` must be a copy that the store may keep.
+
+    Raises RunError for a path that begins with `~`: Polars would put the data into the home folder, away from receipts.
+    """
     uri = uri.rstrip("/")
+    if uri.split("/", 1)[0] == "~":
+        raise RunError(
+            f"{uri} is no place for files: ~ is the home folder to Polars alone",
+            hint="give the path itself, such as /home/me/lake, or one relative to the folder of the run",
+        )
     return LocalStore(uri) if is_local(uri) else ObjectStore(uri, options)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import struct
 import tempfile
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import polars as pl
 import pytest
@@ -233,3 +236,51 @@ def test_a_column_named_as_a_field_of_a_struct_is_another_one(tmp_path: Path) ->
     whole = io.read(replace(wanted(table, receipt("2")), rows="table")).lazy().collect()
     assert sorted(whole["a.b"]) == [3, 6]
     assert io.read(wanted(table, receipt("2"))).lazy().collect().rows() == second.rows()
+
+
+Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+
+
+def deletion_vector(*rows: int) -> dict[str, Any]:
+    """A vector within the log that deletes these rows of a file (Delta protocol, "Deletion Vectors")."""
+    bitmap = struct.pack("<IIHHI", 12346, 1, 0, len(rows) - 1, 16) + struct.pack(f"<{len(rows)}H", *rows)
+    data = struct.pack("<iqI", 1681511377, 1, 0) + bitmap
+    words = struct.unpack(f">{-(-len(data) // 4)}I", data + b"\0" * (-len(data) % 4))
+    text = "".join(Z85[word // 85**power % 85] for word in words for power in (4, 3, 2, 1, 0))
+    return {"storageType": "i", "pathOrInlineDv": text, "sizeInBytes": len(data), "cardinality": len(rows)}
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        pytest.param(["k1/data_0.parquet", "k2/data_0.parquet"], id="the same name in two folders"),
+        pytest.param(["k%201/d%25_0.parquet", "%C3%A9/d%20+.parquet"], id="encoded names"),
+    ],
+)
+def test_deleted_rows_are_those_of_their_own_file(tmp_path: Path, paths: list[str]) -> None:
+    """DuckDB, Polars and others number the files of each folder anew."""
+    table = tmp_path / "größe t"
+    features = {"readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}
+    schema = {
+        "type": "struct",
+        "fields": [
+            {"name": "p", "type": "string", "nullable": True, "metadata": {}},
+            {"name": "x", "type": "long", "nullable": True, "metadata": {}},
+        ],
+    }
+    metadata = {"id": "a", "format": {"provider": "parquet", "options": {}}, "partitionColumns": ["p"]}
+    actions: list[dict[str, Any]] = [
+        {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, **features}},
+        {"metaData": {**metadata, "schemaString": json.dumps(schema), "configuration": {}, "createdTime": 1}},
+    ]
+    for number, (path, value) in enumerate(zip(paths, "ab", strict=True)):
+        file = table / unquote(path)
+        file.parent.mkdir(parents=True)
+        pl.DataFrame({"x": [10 * number, 10 * number + 1]}).write_parquet(file)
+        add = {"path": path, "partitionValues": {"p": value}, "size": file.stat().st_size, "modificationTime": 1}
+        actions.append({"add": {**add, "dataChange": True, "stats": '{"numRecords":2}'}})
+    actions[2]["add"]["deletionVector"] = deletion_vector(1)
+    (table / "_delta_log").mkdir()
+    (table / "_delta_log" / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)))
+    found = PolarsDeltaIoManager(str(tmp_path)).read(wanted(table))
+    assert sorted(found.rows()) == [("a", 0), ("b", 10), ("b", 11)]

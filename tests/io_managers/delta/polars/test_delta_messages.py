@@ -250,3 +250,11 @@ def test_no_message_shows_a_secret_that_the_task_has_used(monkeypatch: pytest.Mo
         long = "x" * 290 + "hunter2" * 3
         assert "hunt" not in storage.said(OSError(long))
     assert storage.said(OSError("no account hunter2 here")) == "no account hunter2 here"
+
+
+@pytest.mark.parametrize("base", ["~", "~/lake", "file:/lake", "a\tb", "a\nb"])
+def test_a_path_of_which_files_and_log_would_lie_apart_is_refused_before_the_function_runs(base: str) -> None:
+    """Polars knows `~` and `file:/`, delta-rs doesn't, and it has no control characters."""
+    manager = PolarsDeltaIoManager(base, mode="append")
+    with pytest.raises(RunError, match="can't be a Delta table"):
+        manager.preflight(OutputContext(manager.uri("t"), RECEIPT, ("polars.DataFrame",)))

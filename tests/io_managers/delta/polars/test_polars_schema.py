@@ -85,6 +85,38 @@ def test_a_type_without_a_form_is_refused(dtype: pl.DataType) -> None:
     assert "fine" not in str(error.value)
 
 
+Map: Any = getattr(pl, "Map", None)
+WITH_MAPS = pytest.mark.skipif(Map is None, reason="this Polars reads maps as lists of structs")
+
+
+@WITH_MAPS
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_map_comes_back_and_is_added_and_merged(tmp_path: Path, lazy: bool) -> None:
+    """Spark's tables have maps, and a task that reads one may store what it has read."""
+    kind = Map(pl.String(), Map(pl.String(), pl.Array(pl.Categorical(), 1)))
+    data = pl.DataFrame({"x": [1, 2, 3], "m": pl.Series([{"a": {"b": ["c"]}}, {}, None], dtype=kind)})
+    table = tmp_path / "table"
+    PolarsDeltaIoManager("unused").write(output(table, receipt("1")), pl.DataFrame({"x": [4]}))
+    for run, rows in (("2", data[:1]), ("3", data[1:])):
+        manager = PolarsDeltaIoManager("unused", mode="append", schema="add-columns")
+        manager.write(output(table, receipt(run)), rows.lazy() if lazy else rows)
+    there = pl.read_delta(str(table))
+    assert there.schema["m"] == Map(pl.String(), Map(pl.String(), pl.List(pl.String())))
+    merge = DeltaMerge(there.filter(pl.col("x") < 3).with_columns(pl.col("x") * 4), on="x")
+    PolarsDeltaIoManager("unused").write(output(table, receipt("4"), ("dbxdec.DeltaMerge",)), merge)
+    first = {"a": {"b": ["c"]}}
+    assert pl.read_delta(str(table)).sort("x").rows() == [(1, first), (2, {}), (3, None), (4, first), (8, {})]
+
+
+@WITH_MAPS
+@pytest.mark.parametrize("inner", [pl.UInt8(), pl.Datetime("us"), pl.Time(), pl.List(pl.UInt64())], ids=str)
+def test_a_map_that_nobody_could_read_is_refused(inner: pl.DataType) -> None:
+    """delta-rs stores unsigned numbers of a map as they are, and declares no feature for its timestamps."""
+    for kind in (Map(pl.String(), inner), pl.List(Map(pl.String(), inner))):
+        with pytest.raises(RunError, match="a Delta table can't hold these columns"):
+            schemas.storable(pl.DataFrame(schema={"x": pl.Int64(), "m": kind}))
+
+
 def test_all_that_can_not_be_stored_is_told_at_once() -> None:
     """Names that Delta takes for one, and types without a form, are in one error."""
     data = pl.DataFrame(schema={"id": pl.Int64(), "ID": pl.Int64(), "t": pl.Time(), "n": pl.Null()})

@@ -242,7 +242,7 @@ class Rows:
 
     def _may_store(self, table: DeltaTable | None) -> bool:
         """Return whether Polars may write the files, apart from differences of columns."""
-        if self._target.write_options or schemas.has_nested_unsigned(self._frame.collect_schema()):
+        if self._target.write_options or schemas.is_for_delta_rs(self._frame.collect_schema()):
             return False
         return table is None or commit.is_plain(table)
 

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from dbxdec.errors import RunError
 from dbxdec.io_managers.delta import folder_names
 from dbxdec.io_managers.delta.polars import column_values, table_log
 from dbxdec.io_managers.polars_frames import cast, named, nodes
@@ -57,18 +58,25 @@ def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | Non
     """Return the rows of the table's files, or only of those at the paths `only`, with the partitions of the log."""
     import polars as pl
 
-    files = files_of(table)
+    files, vectors = files_of(table), _deleted(table)
+    if vectors and (lost := vectors.keys() - {_uri_of(table, path) for path in files["path"]}):
+        # To go on would give back rows that are deleted.
+        raise RunError(
+            f"{table.table_uri} has deleted rows in {min(lost)}, which is none of its files",
+            hint="annotate the parameter as a Spark DataFrame",
+        )
     if only is not None:
         files = files.filter(pl.col("path").is_in(list(only)))
-    files = files.select(pl.col("path").alias("place"), pl.col(f"^{re.escape(PARTITION)}.*$"))
-    files = files.with_columns(pl.Series("place", [place_of(table, path) for path in files["place"]], dtype=pl.String))
-    deleted = _deleted(table)
-    cut = pl.Series([_name(place) in deleted for place in files["place"]], dtype=pl.Boolean)
-    whole = files.filter(~cut)
+    deleted = [vectors.get(_uri_of(table, path)) for path in files["path"]] if vectors else [None] * files.height
+    places = pl.Series("place", [place_of(table, path) for path in files["path"]], dtype=pl.String)
+    files = files.select(places, pl.col(f"^{re.escape(PARTITION)}.*$"))
+    whole = files.filter(pl.Series([rows is None for rows in deleted], dtype=pl.Boolean))
     options = table._storage_options
     frames = [scan_places(whole, schema, options)] if whole.height else []
     frames += [
-        scan_places(one, schema, options, deleted[_name(one["place"][0])]) for one in files.filter(cut).iter_slices(1)
+        scan_places(one, schema, options, rows)
+        for one, rows in zip(files.iter_slices(1), deleted, strict=True)
+        if rows is not None
     ]
     return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
 
@@ -135,21 +143,24 @@ def place_of(table: DeltaTable | str, path: str) -> str:
 
 
 def _deleted(table: DeltaTable) -> dict[str, pl.Series]:
-    """Return the numbers of the rows that deletion vectors remove, by the names of the files that have them."""
+    """Return the numbers of the rows that deletion vectors remove, by the URIs of the files that have them."""
     import polars as pl
 
     if "deletionVectors" not in (table.protocol().reader_features or ()):
         return {}
     vectors = pl.DataFrame(table.deletion_vectors())
     return {
-        _name(file): (~kept).arg_true()
+        unquote(file): (~kept).arg_true()
         for file, kept in zip(*vectors.select("filepath", "selection_vector"), strict=True)
     }
 
 
-def _name(path: str) -> str:
-    # Unique in a table, whatever folder it is in.
-    return path.rpartition("/")[2]
+def _uri_of(table: DeltaTable, path: str) -> str:
+    """Return the URI of the file with the path `path` in the log, without encoding.
+
+    The name alone may occur in several folders: not all writers give each file a name of its own.
+    """
+    return unquote(path) if "://" in path else unquote(table.table_uri).rstrip("/") + "/" + unquote(path)
 
 
 def files_of_partitions(table: DeltaTable, values: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from dbxdec.io_managers import columns
 from dbxdec.io_managers.polars_frames import cast, nodes, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import polars as pl
 
@@ -39,7 +39,8 @@ def storable(
             Problem(
                 f"a Delta table can't hold these columns:{lines}",
                 hint="cast them in the task: a Null column to its intended type, Time and Duration to Int64, 128-bit "
-                "integers to Decimal(38, 0), Float16 to Float32",
+                "integers to Decimal(38, 0), Float16 to Float32; inside of maps unsigned integers to signed ones, and "
+                "timestamps to those with a time zone",
             )
         )
     if problems:
@@ -173,11 +174,25 @@ def _fitted(dtype: Any, table: Any, *, whole: bool) -> pl.DataType:
     return fitted
 
 
-def has_nested_unsigned(schema: Mapping[str, pl.DataType]) -> bool:
-    """Return whether lists or structs contain unsigned integers."""
-    return any(
-        dtype.is_nested() and any(node.is_unsigned_integer() for node in nodes(dtype)) for dtype in schema.values()
-    )
+def is_for_delta_rs(schema: Mapping[str, pl.DataType]) -> bool:
+    """Return whether only delta-rs stores such columns: maps, and unsigned integers in lists or structs.
+
+    The groups in Polars' Parquet files of maps lack the names that the format prescribes.
+    """
+    nested = [[*nodes(dtype)] for dtype in schema.values() if dtype.is_nested()]
+    return any(_is_map(node) or node.is_unsigned_integer() for inner in nested for node in inner)
+
+
+def _is_map(dtype: pl.DataType) -> bool:
+    import polars as pl
+
+    kind = getattr(pl, "Map", None)  # Polars 2; older versions have maps as lists of structs
+    return kind is not None and isinstance(dtype, kind)
+
+
+def _map_of(dtype: Any, change: Callable[[Any], pl.DataType]) -> pl.DataType:
+    """Return the type of a map with other types of its keys and values."""
+    return type(dtype)(change(dtype.key), change(dtype.value))  # type: ignore[no-any-return]
 
 
 def check_partitions(schema: Mapping[str, pl.DataType], partitions: Sequence[str], *, task: str) -> None:
@@ -203,8 +218,18 @@ def _has_form(dtype: pl.DataType) -> bool:
     lists = pl.List | pl.Array
     # A Parquet file can't hold a Struct without fields.
     return all(
-        bool(node.fields) if isinstance(node, pl.Struct) else isinstance(node, plain | texts | lists)
+        bool(node.fields) if isinstance(node, pl.Struct) else isinstance(node, plain | texts | lists) or _is_map(node)
         for node in nodes(dtype)
+    ) and not _spoils_map(dtype)
+
+
+def _spoils_map(dtype: pl.DataType) -> bool:
+    """Return whether a map has types inside of which delta-rs makes tables that nobody can read."""
+    import polars as pl
+
+    inside = [node for outer in nodes(dtype) if _is_map(outer) for node in nodes(outer)]
+    return any(
+        node.is_unsigned_integer() or (isinstance(node, pl.Datetime) and node.time_zone is None) for node in inside
     )
 
 
@@ -223,6 +248,8 @@ def _listed(dtype: Any) -> pl.DataType:
             return pl.List(_listed(dtype.inner))
         case pl.Struct():
             return pl.Struct([pl.Field(field.name, _listed(field.dtype)) for field in dtype.fields])
+        case _ if _is_map(dtype):
+            return _map_of(dtype, _listed)
         case _:
             return dtype  # type: ignore[no-any-return]
 
@@ -259,5 +286,7 @@ def _stored(dtype: pl.DataType) -> pl.DataType:
             return pl.List(_stored(dtype.inner))  # type: ignore[arg-type]
         case pl.Struct():
             return pl.Struct([pl.Field(field.name, _stored(field.dtype)) for field in dtype.fields])  # type: ignore[arg-type]
+        case _ if _is_map(dtype):
+            return _map_of(dtype, _stored)
         case _:
             return dtype

@@ -83,8 +83,11 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     ),
 )
 _DAMAGED = re.compile(r"Json error|found gap|No table metadata or protocol|Expected contiguous|EOF while parsing")
-# Characters that are special in URLs; delta-rs encodes only some of them.
-_ODD = re.compile(r"[#?\[\]|^\\]|%[0-9A-Fa-f]{2}" if os.sep == "/" else r"[#?\[\]|^]|%[0-9A-Fa-f]{2}")
+_BACKSLASH = r"\\" if os.sep == "/" else ""  # on Windows it is the separator
+# Characters that are special in URLs; delta-rs encodes only some of them, and takes no control characters.
+_ODD = re.compile(rf"[#?\[\]|^\x00-\x1f\x7f{_BACKSLASH}]|%[0-9A-Fa-f]{{2}}")
+# Polars knows the home folder and this form of a URL, and delta-rs does not: files and log would lie apart.
+_HALF = re.compile(r"~(?=/|$)|file:")
 _FEATURE = re.compile(r"Feature '(?P<name>[^']+)' is not supported")
 # Errors that another try of the same commit can't fix.
 _HOPELESS = re.compile(r"append-only|able features")
@@ -95,9 +98,15 @@ def refuse_path(uri: str) -> None:
     if "://" in uri:
         return
     if odd := sorted(set(_ODD.findall(uri))):
+        shown = [one if one.isprintable() else repr(one) for one in odd]
         raise RunError(
-            f"{uri} can't be a Delta table: delta-rs misreads {' and '.join(odd)} in a local path",
+            f"{uri} can't be a Delta table: delta-rs misreads {' and '.join(shown)} in a local path",
             hint="give `base_path` and the table names without such characters",
+        )
+    if start := _HALF.match(uri):
+        raise RunError(
+            f"{uri} can't be a Delta table: Polars and delta-rs take {start[0]} for two different places",
+            hint="give the path itself, such as /home/me/lake, or one relative to the folder of the run",
         )
 
 
