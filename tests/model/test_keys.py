@@ -13,6 +13,7 @@ from hypothesis import given
 from dbxdec import bundle_variable, daily, hourly, key, monthly, weekly
 from dbxdec.model import keys
 from dbxdec.model.following import passed_on, passing
+from dbxdec.local.asked import first_key, last_key
 from dbxdec.model.keys import Choices, KeyDefault, Periods
 from dbxdec.model.trigger import REFERENCE
 from dbxdec.support.forms import FormError
@@ -173,6 +174,23 @@ def test_since_may_be_a_bundle_variable() -> None:
     assert daily(since=bundle_variable("first_day")).since == "${var.first_day}"
     assert hourly(since=dt.date(2024, 3, 1), tz="Europe/Berlin").since == "2024-02-29T23:00:00+00:00"
     assert hourly(since=moment("2024-03-01T00:00", BERLIN)).since == "2024-02-29T23:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "first", "last"),
+    [
+        ("UTC", dt.date(2024, 3, 1), "2024-03-01T00:00", "2024-03-01T23:00"),
+        ("Europe/Berlin", dt.date(2024, 3, 31), "2024-03-30T23:00", "2024-03-31T21:00"),
+        ("Europe/Berlin", dt.date(2024, 10, 27), "2024-10-26T22:00", "2024-10-27T22:00"),
+        ("Asia/Kolkata", dt.date(2024, 3, 1), "2024-02-29T18:00", "2024-03-01T18:00"),
+        ("America/Sao_Paulo", dt.date(2018, 11, 3), "2018-11-03T03:00", "2018-11-04T02:00"),
+    ],
+)
+def test_a_date_as_until_means_all_its_hours(zone: str, day: dt.date, first: str, last: str) -> None:
+    """In the key's zone, as a date as `since` does, and also where both are variables of the bundle."""
+    rule = hourly(since=day, until=day, tz=zone)
+    assert first_key(rule, rule.since) == first_key(rule, str(day)) == moment(first)
+    assert last_key(rule, rule.until) == last_key(rule, str(day)) == moment(last)
 
 
 def test_key_keeps_its_values_and_their_order() -> None:

@@ -66,6 +66,23 @@ def moment_of_key(key: Periods, text: str) -> dt.date:
     return found.replace(tzinfo=dt.UTC) if isinstance(found, dt.datetime) and found.tzinfo is None else found
 
 
+def first_key(key: Periods, since: str) -> dt.date:
+    """Return the first key that there should be. A date as the `since` of hours begins in the key's zone."""
+    return key.holding(_hours(key, since)[0])
+
+
+def last_key(key: Periods, until: str) -> dt.date:
+    """Return the last key that there should be. A date as the `until` of hours ends in the key's zone."""
+    return key.holding(_hours(key, until)[1])
+
+
+def _hours(key: Periods, text: str) -> tuple[dt.date, dt.date]:
+    if key.type != "datetime" or not _is_date(text):
+        moment = moment_of_key(key, text)
+        return moment, moment
+    return key.hours_of(dt.date.fromisoformat(text))
+
+
 def _any(key: Periods, first: dt.date, last: dt.date) -> bool:
     try:
         return next(key.between(first, last), None) is not None
