@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 
 from dbxdec import bundle_variable, daily, hourly, key, monthly, weekly
+from dbxdec.local.asked import first_key, last_key
 from dbxdec.model import keys
 from dbxdec.model.following import passed_on, passing
-from dbxdec.local.asked import first_key, last_key
 from dbxdec.model.keys import Choices, KeyDefault, Periods
 from dbxdec.model.trigger import REFERENCE
 from dbxdec.support.forms import FormError

@@ -59,8 +59,14 @@ def parse(expression: str) -> Schedule:
 def _values(field: _Field, text: str) -> frozenset[int]:
     """Return the numbers of one field, without those of special values such as the last day."""
     values: set[int] = set()
-    for part in text.split(","):
-        if not re.fullmatch(field.special, part):
+    parts = text.split(",")
+    for part in parts:
+        if re.fullmatch(field.special, part):
+            if len(parts) > 1:
+                raise ValueError(
+                    f"has {part!r} for {field.name} in the list {text!r}, where Quartz takes it only alone"
+                )
+        else:
             values |= _range(field, part)
     return frozenset(values)
 
