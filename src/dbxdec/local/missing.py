@@ -153,6 +153,10 @@ class Keys:
 
 def remedy(table: Table, job: str) -> str | None:
     """Return what a person can do about a table of which some keys can't be told; None if it is not known."""
+    if table.why == required.OF_ITEMS:
+        return (
+            "let its task append, or overwrite a part: `partition_by=...`; or leave it out of the keys: `keyed=False`"
+        )
     if not table.untold_why:
         return None
     return (
