@@ -1,4 +1,4 @@
-"""Warnings about the compute of jobs: clusters without Unity Catalog, fields that the bundle's CLI does not know."""
+"""Warnings about the compute of jobs: clusters without Unity Catalog or too old, fields that the CLI does not know."""
 
 from __future__ import annotations
 
@@ -114,7 +114,8 @@ def too_old(job: Job) -> Iterator[Problem]:
         if own:
             owner = f"the `new_cluster` of the task `{job.key}.{task.key}`"
         yield Problem(
-            f"{owner} has the spark_version {version}, whose Python is older than 3.11: dbxdec can't be installed there",
+            f"{owner} has the spark_version {version}, whose Python is older than 3.11: dbxdec can't be "
+            "installed there",
             task.set_at if own else job.source,
             'write `spark_version="15.4.x-scala2.12"` or newer',
         )
