@@ -12,6 +12,8 @@ _OF_MAJORS = {16: "3.12", 17: "3.12", 18: "3.12"}
 _OF_RUNTIMES = {(15, 4): "3.11"}
 _OF_ENVIRONMENTS = {"2": "3.11", "3": "3.12", "4": "3.12"}
 
+KNOWN = ("3.11", "3.12")
+"""All of them."""
 _OLDEST = 15
 """The first runtimes with Python 3.11."""
 
