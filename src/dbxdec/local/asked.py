@@ -123,7 +123,8 @@ def _asked(parameter: JobParameter, text: str, now: dt.datetime) -> Asked:
     key = parameter.key
     assert key is not None  # noqa: S101 - the caller has looked
     if not key.is_period:
-        values = [value.strip() for value in text.split(",")]
+        parts = [text] if text in key.values else text.split(",")  # a value may have commas, or spaces at its ends
+        values = [part if part in key.values else part.strip() for part in parts]
         if unknown := [value for value in values if value not in key.values]:
             raise ValueError(f"names {listed(unknown)}, but its values are {listed(list(key.values))}")
         return Asked(values=tuple(dict.fromkeys(values)))
