@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,9 +14,11 @@ from hypothesis import given
 from dbxdec import bundle_variable, daily, hourly, key, monthly, weekly
 from dbxdec.local.asked import first_key, last_key
 from dbxdec.model import keys
+from dbxdec.model.dag import JobParameter
 from dbxdec.model.following import passed_on, passing
 from dbxdec.model.keys import Choices, KeyDefault, Periods
 from dbxdec.model.trigger import REFERENCE
+from dbxdec.model.values import ValueType
 from dbxdec.support.forms import FormError
 
 UTC = dt.UTC
@@ -160,6 +163,23 @@ def test_a_day_is_held_by_its_period() -> None:
     assert weekly().holding(dt.date(2024, 3, 6)) == dt.date(2024, 3, 4)
     assert monthly(on=15).holding(dt.date(2024, 3, 6)) == dt.date(2024, 2, 15)
     assert hourly().holding(moment("2024-03-01T05:30")) == moment("2024-03-01T05:00")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "value", "text"),
+    [
+        ("decimal", ("1.10", "2E+1"), Decimal("1.100"), "1.10"),
+        ("decimal", ("1.10", "2E+1"), Decimal(20), "2E+1"),
+        ("datetime", ("2024-03-31T01:00:00+00:00",), moment("2024-03-31T03:00", BERLIN), "2024-03-31T01:00:00+00:00"),
+        ("str", ("1.10",), "1.1", None),
+        ("decimal", ("1.10",), Decimal("1.2"), None),
+    ],
+)
+def test_a_value_that_equals_a_choice_is_that_key(kind: Any, values: tuple[str, ...], value: Any, text: Any) -> None:
+    """However it is written: a run for it counts, and its key has the string that there should be."""
+    parameter = JobParameter("x", ValueType(kind), key=Choices(values))
+    assert parameter.is_key(value) == (text is not None)
+    assert text is None or parameter.key_text(value) == text
 
 
 def test_until_is_not_part_of_the_rule() -> None:
