@@ -306,6 +306,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
                 dependencies=core.dependencies,
                 data=data,
                 only=only,
+                requires_python=core.requires_python,
             )
         except OSError as error:
             full = boundary.hint_of_full(str(error))

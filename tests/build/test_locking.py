@@ -207,6 +207,23 @@ class TestPins:
         assert str(tmp_path / "gone" / "x-1-py3-none-any.whl") in found.read
 
 
+class TestPythons:
+    def test_a_python_that_the_project_does_not_admit_is_said(self) -> None:
+        """Each task there would fail while the wheel is installed."""
+        assert locking.keeps_some(">=3.13")
+        (warning,) = locking.kept_from(">=3.13", [job_on()])
+        assert str(warning).startswith(
+            "project.requires-python: is >=3.13, and the cluster `new` of the job `daily` has Python 3.12: its tasks "
+            "can't install the wheel"
+        )
+        assert locking.kept_from(">=3.12,<3.13", [job_on()]) == []
+
+    @pytest.mark.parametrize("requires", ["", ">=3.10", ">=3.11.4", "~=3.11", "nonsense"])
+    def test_one_that_admits_all_is_fine(self, requires: str) -> None:
+        """A patch release is enough; what is no specifier is hatchling's to say."""
+        assert not locking.keeps_some(requires)
+
+
 class TestMistakes:
     @pytest.mark.parametrize(
         ("form", "message", "hint"),

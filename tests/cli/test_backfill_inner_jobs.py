@@ -123,3 +123,34 @@ def inner""",
     assert said.code == 2, said.out
     (run,) = ledger.runs(project.root, "outer")
     assert f"`dbxdec run outer --resume {run.id}`" in said.err
+
+
+MONTHS = """
+from dbxdec import monthly
+
+@task(io_manager=lake.table("months", mode="overwrite", partition_by="month"))
+def total(month: dt.date) -> pl.DataFrame:
+    return pl.DataFrame({"month": [month], "n": [1]})
+
+@job
+def months(month: dt.date = monthly(since=dt.date(2024, 1, 1), until=dt.date(2024, 3, 1))) -> None:
+    total(month)
+    inner(DAY)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("day", ["", "dt.date(2024, 1, 1)"])
+def test_runs_that_run_another_job_for_one_and_the_same_key_are_refused(project: Project, day: str) -> None:
+    """Each of them would append the last day that was due, or one that the job names, once more."""
+    define(project, JOBS + MONTHS.replace("DAY", day))
+    said = dbxdec(project, "backfill", "months", "--yes")
+    assert said.code == 2, said.out
+    last = "2024-01-01" if day else DAYS[2]
+    assert f"several runs of `months` run the job `inner` for `{last}`, and each appends it to lake/landed" in said.err
+    assert dbxdec(project, "backfill", "months", "month=2024-01-01", "--yes").code == 0
+    said = dbxdec(project, "backfill", "months", "month=2024-02-01", "--yes")
+    assert (said.code, f"has `{last}` already" in said.err) == (2, True), said.out
+    assert len(rows(project, "landed")) == 1
+    assert dbxdec(project, "backfill", "months", "--again", "partial", "--yes").code == 0
+    assert len(rows(project, "landed")) == 3

@@ -10,7 +10,7 @@ import pytest
 from dbxdec.errors import RunError
 from dbxdec.local.asked import asked_keys
 from dbxdec.model.dag import Job, JobParameter
-from dbxdec.model.keys import Key, Periods
+from dbxdec.model.keys import Choices, Key, Periods
 from dbxdec.model.values import ValueType
 
 NOW = dt.datetime(2024, 3, 10, 12, 30, tzinfo=dt.UTC)
@@ -92,3 +92,16 @@ def test_a_date_means_all_its_hours_in_utc() -> None:
     keys, left_out = asked(hourly, "2024-03-10")
     assert keys[-1] == "2024-03-10T11:00Z"
     assert left_out == ["day=2024-03-10T12:00Z..2024-03-10T23:00Z: no later ones"]
+
+
+def test_a_value_with_a_comma_or_a_space_at_its_end_can_be_asked_for() -> None:
+    """What is a value as a whole is that one; otherwise commas part it."""
+    key = Choices(("eu, north", "eu", "us", " x"))
+    job = Job("j", "m", "m:f", None, (), (JobParameter("region", ValueType("str"), key=key),))  # type: ignore[arg-type]
+
+    def values(text: str) -> tuple[str, ...]:
+        return asked_keys(job, {"region": text}, NOW)["region"].values
+
+    assert values("eu, north") == ("eu, north",)
+    assert values("eu, us") == ("eu", "us")
+    assert values(" x,eu") == (" x", "eu")

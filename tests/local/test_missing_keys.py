@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from dbxdec.local.missing import Keys, Table, _untold
+from dbxdec.local.missing import Keys, Table, _untold, remedy
+from dbxdec.model import required
 from dbxdec.model.dag import JobParameter
 from dbxdec.model.keys import Choices, Periods
 from dbxdec.model.values import ValueType
@@ -37,3 +38,11 @@ def test_a_key_without_a_period_may_always_be_older() -> None:
 def test_a_log_that_tells_all_leaves_nothing_untold() -> None:
     """Only receipts have a beginning."""
     assert _untold(Table("gold"), DUE, [DAY]) == set()
+
+
+def test_tables_of_items_say_what_makes_them_one() -> None:
+    """No log of one table tells of all items; there is nothing that a person could read first."""
+    said = remedy(Table("gold", why=required.OF_ITEMS), "delays")
+    assert said is not None
+    assert "`partition_by=...`" in said
+    assert "`keyed=False`" in said

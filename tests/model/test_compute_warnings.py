@@ -200,3 +200,38 @@ class TestFieldsOfNoCli:
             work.override(environment_variables_key=None)()
 
         assert warned(one) == []
+
+
+class TestOldRuntimes:
+    def test_a_cluster_with_an_older_python_is_warned_of_once(self) -> None:
+        """No task could install dbxdec there; the line to write is given."""
+        old = job_cluster("old", spark_version="14.3.x-scala2.12", num_workers=1)
+
+        @job(cluster=old)
+        def one() -> None:
+            work() >> work.override(key="again")()
+
+        ((message, hint),) = warned(one)
+        assert message == (
+            "the cluster `old` of the job `one` has the spark_version 14.3.x-scala2.12, whose Python is older than "
+            "3.11: dbxdec can't be installed there"
+        )
+        assert hint == 'write `spark_version="15.4.x-scala2.12"` or newer'
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"spark_version": "15.4.x-scala2.12"},
+            {"spark_version": "${var.spark}"},
+            {"spark_version": "14.3.x-scala2.12", "docker_image": {"url": "x"}},
+            {"spark_version": "auto:latest-lts"},
+        ],
+    )
+    def test_others_are_not(self, fields: dict[str, Any]) -> None:
+        """Newer ones, those that only a deploy knows, and images with a Python of their own."""
+
+        @job(cluster=job_cluster("other", num_workers=1, **fields))
+        def one() -> None:
+            work()
+
+        assert [message for message, _ in warned(one) if "Python" in message] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,10 +12,13 @@ import pytest
 from hypothesis import given
 
 from dbxdec import bundle_variable, daily, hourly, key, monthly, weekly
+from dbxdec.local.asked import first_key, last_key
 from dbxdec.model import keys
+from dbxdec.model.dag import JobParameter
 from dbxdec.model.following import passed_on, passing
 from dbxdec.model.keys import Choices, KeyDefault, Periods
 from dbxdec.model.trigger import REFERENCE
+from dbxdec.model.values import ValueType
 from dbxdec.support.forms import FormError
 
 UTC = dt.UTC
@@ -161,6 +165,23 @@ def test_a_day_is_held_by_its_period() -> None:
     assert hourly().holding(moment("2024-03-01T05:30")) == moment("2024-03-01T05:00")
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "value", "text"),
+    [
+        ("decimal", ("1.10", "2E+1"), Decimal("1.100"), "1.10"),
+        ("decimal", ("1.10", "2E+1"), Decimal(20), "2E+1"),
+        ("datetime", ("2024-03-31T01:00:00+00:00",), moment("2024-03-31T03:00", BERLIN), "2024-03-31T01:00:00+00:00"),
+        ("str", ("1.10",), "1.1", None),
+        ("decimal", ("1.10",), Decimal("1.2"), None),
+    ],
+)
+def test_a_value_that_equals_a_choice_is_that_key(kind: Any, values: tuple[str, ...], value: Any, text: Any) -> None:
+    """However it is written: a run for it counts, and its key has the string that there should be."""
+    parameter = JobParameter("x", ValueType(kind), key=Choices(values))
+    assert parameter.is_key(value) == (text is not None)
+    assert text is None or parameter.key_text(value) == text
+
+
 def test_until_is_not_part_of_the_rule() -> None:
     """A manifest has the same bytes each day, also where it is written `until=date.today()`."""
     assert daily(until=dt.date(2024, 1, 1)) == daily()
@@ -173,6 +194,23 @@ def test_since_may_be_a_bundle_variable() -> None:
     assert daily(since=bundle_variable("first_day")).since == "${var.first_day}"
     assert hourly(since=dt.date(2024, 3, 1), tz="Europe/Berlin").since == "2024-02-29T23:00:00+00:00"
     assert hourly(since=moment("2024-03-01T00:00", BERLIN)).since == "2024-02-29T23:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "first", "last"),
+    [
+        ("UTC", dt.date(2024, 3, 1), "2024-03-01T00:00", "2024-03-01T23:00"),
+        ("Europe/Berlin", dt.date(2024, 3, 31), "2024-03-30T23:00", "2024-03-31T21:00"),
+        ("Europe/Berlin", dt.date(2024, 10, 27), "2024-10-26T22:00", "2024-10-27T22:00"),
+        ("Asia/Kolkata", dt.date(2024, 3, 1), "2024-02-29T18:00", "2024-03-01T18:00"),
+        ("America/Sao_Paulo", dt.date(2018, 11, 3), "2018-11-03T03:00", "2018-11-04T02:00"),
+    ],
+)
+def test_a_date_as_until_means_all_its_hours(zone: str, day: dt.date, first: str, last: str) -> None:
+    """In the key's zone, as a date as `since` does, and also where both are variables of the bundle."""
+    rule = hourly(since=day, until=day, tz=zone)
+    assert first_key(rule, rule.since) == first_key(rule, str(day)) == moment(first)
+    assert last_key(rule, rule.until) == last_key(rule, str(day)) == moment(last)
 
 
 def test_key_keeps_its_values_and_their_order() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dbxdec import daily, hourly, monthly, weekly
 from dbxdec.errors import SourceLocation
 from dbxdec.model import quartz, schedules
 from dbxdec.model.dag import Job, JobParameter
+from dbxdec.model.keys import Periods
 from dbxdec.model.rundate import RunDate
 from dbxdec.model.values import ValueType
 
@@ -110,6 +114,10 @@ class TestQuartz:
             ("0 0 5 * * * *  *", "has 8 fields"),
             ("@daily", "has 1 field"),
             ("0 0 5 32W * ?", "'32W'"),
+            ("0 0 5 1,L * ?", "'L' for days of the month in the list '1,L'"),
+            ("0 0 5 15W,20 * ?", "'15W' for days of the month in the list"),
+            ("0 0 5 ? * MON#1,FRI#2", "'MON#1' for days of the week in the list"),
+            ("0 0 5 ?,3 * ?", "'?' for days of the month in the list"),
             ("0 0 5 ? * 6#6", "'6#6'"),
             ("0 0 5 ? * 8L", "'8L'"),
             ("0 0 5- * * ?", "'' for hours"),
@@ -223,3 +231,57 @@ class TestRunDates:
         moments = [dt.datetime(2025, month, 15, hour, minute, tzinfo=ZoneInfo(zone)) for month in (1, 7)]
         off = any(RunDate().at(moment) != moment.date() for moment in moments)
         assert bool(schedules.warnings(job(f"0 {minute} {hour} * * ?", zone, "UTC"))) == off
+
+
+def keyed(cron: str, zone: str, key: Periods) -> Job:
+    """A scheduled job with a key."""
+    parameter = JobParameter("day", ValueType("date"), "x", key=key)
+    return replace(job(cron, zone), parameters=(parameter,))
+
+
+class TestKeys:
+    @pytest.mark.parametrize(
+        ("cron", "zone", "key", "lost"),
+        [
+            ("0 0 4 * * ?", "Europe/Berlin", daily(tz="Europe/Berlin", lag=dt.timedelta(hours=4)), "2025-03-29"),
+            ("0 30 1 * * ?", "Europe/Berlin", daily(), "2025-10-25"),
+            ("0 30 3 * * ?", "America/New_York", daily(tz="America/New_York", lag=dt.timedelta(hours=3)), "2025-03-08"),
+            ("0 30 1 ? * MON", "Europe/Berlin", weekly(), "2025-10-13"),
+            ("0 0 4 2-31 * ?", "UTC", daily(), "2025-01-31"),
+        ],
+    )
+    def test_a_key_that_a_schedule_passes_over_is_warned_of(
+        self, cron: str, zone: str, key: Periods, lost: str
+    ) -> None:
+        """At one start the day is not due yet, and at the next one the day after it is: no run would be for it."""
+        (warning,) = schedules.warnings(keyed(cron, zone, key))
+        assert f"passes over day={lost}" in warning.message
+        assert "and no run starts between" in warning.message
+
+    @pytest.mark.parametrize(
+        ("cron", "zone", "key"),
+        [
+            ("0 0 5 * * ?", "Europe/Berlin", daily(tz="Europe/Berlin", lag=dt.timedelta(hours=4))),
+            ("0 0 0 * * ?", "Europe/Berlin", daily(tz="Europe/Berlin")),
+            ("0 30 2 * * ?", "Europe/Berlin", daily(tz="Europe/Berlin")),
+            ("0 0 5 ? * MON-FRI", "UTC", daily()),
+            ("0 0 5 ? * MON", "UTC", daily()),
+            ("0 0 5 1 * ?", "UTC", monthly()),
+            ("0 0 5 L * ?", "UTC", monthly()),
+            ("0 0 * * * ?", "Europe/Berlin", daily()),
+            ("0 0 5 * * ?", "UTC", hourly()),
+            ("0 0 5 * * ? 2027", "UTC", daily()),
+        ],
+    )
+    def test_a_schedule_that_reaches_each_key_or_chooses_days_is_not(self, cron: str, zone: str, key: Periods) -> None:
+        """Where most days are left out, as at a weekend, somebody has wanted it so."""
+        assert schedules.warnings(keyed(cron, zone, key)) == []
+
+    @given(st.integers(0, 23), st.integers(0, 6), st.sampled_from(["UTC", "Europe/Berlin", "America/Los_Angeles"]))
+    def test_the_warning_comes_where_runs_leave_out_a_day(self, hour: int, lag: int, zone: str) -> None:
+        """It comes exactly where the days that runs of a year get have a gap."""
+        key = daily(tz="Europe/Berlin", lag=dt.timedelta(hours=lag))
+        first = dt.datetime(2025, 1, 1, hour, 30)
+        got = [key.at((first + dt.timedelta(n)).replace(tzinfo=ZoneInfo(zone))) for n in range(365)]
+        gap = any((after - before).days > 1 for before, after in pairwise(got))
+        assert bool(schedules.warnings(keyed(f"0 30 {hour} * * ?", zone, key))) == gap

@@ -186,8 +186,9 @@ def hourly(
     Args:
         since: The first hour that there should be, a moment with a zone, the date whose first hour it is, or a bundle
             variable.
-        until: The last hour that there should be, for a job that has come to its end.
-        tz: The time zone in which hours are shown, and in which a date given as `since` begins.
+        until: The last hour that there should be, a moment with a zone, the date whose last hour it is, or a bundle
+            variable, for a job that has come to its end.
+        tz: The time zone in which a date given as `since` begins, or as `until` ends.
         lag: How long after its end the data of an hour is there.
         was: The name that the parameter had before.
 
@@ -270,7 +271,7 @@ def _periods(
 
 
 def _limit(name: str, value: object, period: str, tz: str) -> str | None:
-    """Return the string of `since` or `until`."""
+    """Return the string of `since` or `until`: for hours the moment at which a date begins, or its last hour does."""
     if value is None:
         return None
     if isinstance(value, BundleVariable):
@@ -280,6 +281,8 @@ def _limit(name: str, value: object, period: str, tz: str) -> str | None:
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         if period != HOURLY:
             return value.isoformat()
+        if name == "until":
+            return Periods(HOURLY, tz=tz).hours_of(value)[1].isoformat()
         return dt.datetime(value.year, value.month, value.day, tzinfo=zone(tz)).astimezone(dt.UTC).isoformat()
     wanted = "a moment with a zone, a date" if period == HOURLY else "a date"
     raise TypeError(f"{name}={value!r:.60} of {period} is not {wanted} or a bundle variable")

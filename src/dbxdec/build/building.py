@@ -73,13 +73,14 @@ def build(
     dependencies: Sequence[str],
     data: Sequence[ShippedFile] = (),
     only: str | None = None,
+    requires_python: str = "",
 ) -> Build:
     """Discover the pipelines among `files`, the wheel's importable content, and make the manifest.
 
-    `root` is the project's, and `dependencies` are what its wheel requires. `data` are files that are installed
-    elsewhere; their paths are as in `wheels.Wheel.payload`. Raises DbxdecError with every mistake, of the pipelines, of
-    the job definitions that they make, or of the lock. When none of the mistakes concerns the job `only` or the jobs
-    that it runs, the build has just these jobs, and its id is not the id of any wheel.
+    `root` is the project's, and `dependencies` and `requires_python` are what its wheel requires. `data` are files that
+    are installed elsewhere; their paths are as in `wheels.Wheel.payload`. Raises DbxdecError with every mistake, of the
+    pipelines, of the job definitions that they make, or of the lock. When none of the mistakes concerns the job `only`
+    or the jobs that it runs, the build has just these jobs, and its id is not the id of any wheel.
     """
     _require_readable(files, data)
     if unsayable := [file.path for file in (*files, *data) if not _is_utf8(file.path)]:
@@ -156,6 +157,7 @@ def build(
         tuple(left_out),
         (
             *beside.warnings,
+            *_of_pythons(requires_python, made),
             *own_wheel.warnings(made),
             *_of_frames(discovered, made, [*dependencies, *config.extra_libraries]),
         ),
@@ -187,6 +189,13 @@ def _locking(
     decoded = [job_forms.decode_job(key, form) for key, form in jobs.items()] if config.lock is not None else []
     found = locking.of_project(root, config, project, dependencies, decoded)
     return replace(found, problems=tuple(concerning((), found.problems)))
+
+
+def _of_pythons(requires: str, made: Manifest) -> list[Problem]:
+    """Return warnings of computes whose Python the project does not admit. A lock says it as an error."""
+    from dbxdec.build import locking
+
+    return locking.kept_from(requires, made.jobs) if made.locked is None and locking.keeps_some(requires) else []
 
 
 def _of_frames(discovered: Discovered, made: Manifest, requirements: Sequence[str]) -> list[Problem]:

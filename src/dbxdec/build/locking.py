@@ -17,6 +17,7 @@ from dbxdec.build.pinning import Pinning
 from dbxdec.errors import ConfigError, Problem, did_you_mean
 from dbxdec.model.locked import UNKNOWN, Locked, Pins, python_of
 from dbxdec.platform import owned
+from dbxdec.platform.pythons import KNOWN
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
@@ -90,6 +91,27 @@ def of_project(root: Path, config: Config, project: str, dependencies: Sequence[
     else:
         resolving.resolve(lock, dependencies, jobs)
     return resolving.result()
+
+
+def kept_from(requires: str, jobs: Sequence[Job]) -> list[Problem]:
+    """Return warnings of the computes on which a wheel with this `requires-python` can't be installed."""
+    return [
+        Problem(
+            f"is {requires}, and {owner} has Python {python}: its tasks can't install the wheel",
+            "project.requires-python",
+            f'admit it, `requires-python = ">={python}"`, or choose another runtime',
+        )
+        for compute, owner in computes_of(list(jobs)).items()
+        if (python := python_of(compute)) is not None and not admits(requires, python)
+    ]
+
+
+def keeps_some(requires: str) -> bool:
+    """Return whether a `requires-python` leaves out the Python of some compute."""
+    try:
+        return bool(requires) and not all(admits(requires, python) for python in KNOWN)
+    except ValueError:
+        return False  # hatchling says it
 
 
 class _Resolving:

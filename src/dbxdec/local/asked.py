@@ -66,6 +66,23 @@ def moment_of_key(key: Periods, text: str) -> dt.date:
     return found.replace(tzinfo=dt.UTC) if isinstance(found, dt.datetime) and found.tzinfo is None else found
 
 
+def first_key(key: Periods, since: str) -> dt.date:
+    """Return the first key that there should be. A date as the `since` of hours begins in the key's zone."""
+    return key.holding(_hours(key, since)[0])
+
+
+def last_key(key: Periods, until: str) -> dt.date:
+    """Return the last key that there should be. A date as the `until` of hours ends in the key's zone."""
+    return key.holding(_hours(key, until)[1])
+
+
+def _hours(key: Periods, text: str) -> tuple[dt.date, dt.date]:
+    if key.type != "datetime" or not _is_date(text):
+        moment = moment_of_key(key, text)
+        return moment, moment
+    return key.hours_of(dt.date.fromisoformat(text))
+
+
 def _any(key: Periods, first: dt.date, last: dt.date) -> bool:
     try:
         return next(key.between(first, last), None) is not None
@@ -106,7 +123,8 @@ def _asked(parameter: JobParameter, text: str, now: dt.datetime) -> Asked:
     key = parameter.key
     assert key is not None  # noqa: S101 - the caller has looked
     if not key.is_period:
-        values = [value.strip() for value in text.split(",")]
+        parts = [text] if text in key.values else text.split(",")  # a value may have commas, or spaces at its ends
+        values = [part if part in key.values else part.strip() for part in parts]
         if unknown := [value for value in values if value not in key.values]:
             raise ValueError(f"names {listed(unknown)}, but its values are {listed(list(key.values))}")
         return Asked(values=tuple(dict.fromkeys(values)))

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, counted, did_you_mean, listed
-from dbxdec.local.asked import Asked, key_parameters, moment_of_key
+from dbxdec.local.asked import Asked, first_key, key_parameters, last_key, moment_of_key
 from dbxdec.local.question import answer_of
 from dbxdec.model import required, run_keys
 from dbxdec.model.dag import RESULT
@@ -153,6 +153,10 @@ class Keys:
 
 def remedy(table: Table, job: str) -> str | None:
     """Return what a person can do about a table of which some keys can't be told; None if it is not known."""
+    if table.why == required.OF_ITEMS:
+        return (
+            "let its task append, or overwrite a part: `partition_by=...`; or leave it out of the keys: `keyed=False`"
+        )
     if not table.untold_why:
         return None
     return (
@@ -316,9 +320,9 @@ def _due(
         return list(asked.values if asked is not None else key.values), []
     last = key.at(question.now)
     why = f"the last one that is due is {key.text(last)}"
-    if until is not None and (wanted := key.holding(moment_of_key(key, until))) < last:
+    if until is not None and (wanted := last_key(key, until)) < last:
         last, why = wanted, f"its keys end with {key.text(wanted)} (`until`)"
-    begin = None if key.since is None else key.holding(moment_of_key(key, resolve(key.since, question.variables)))
+    begin = None if key.since is None else first_key(key, resolve(key.since, question.variables))
     if asked is not None:
         return asked.keys(key, begin, last), list(asked.left_out(parameter.name, key, begin, last, why))
     oldest = min(there, default=None)

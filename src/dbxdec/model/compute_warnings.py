@@ -1,4 +1,4 @@
-"""Warnings about the compute of jobs: clusters without Unity Catalog, fields that the bundle's CLI does not know."""
+"""Warnings about the compute of jobs: clusters without Unity Catalog or too old, fields that the CLI does not know."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dbxdec.errors import Problem
 from dbxdec.model import dag, kinds
 from dbxdec.model.catalog_names import OTHER_CATALOGS
 from dbxdec.model.variables import without_tokens
+from dbxdec.platform import pythons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,3 +93,29 @@ def unknown_to_the_cli(job: Job) -> Iterator[Problem]:
             if fields.get(name) is not None:
                 hint = f"leave it out until the CLI that deploys has it{instead}"
                 yield Problem(f"{owner} has the field `{name}`, {_FATE}", where, hint)
+
+
+def too_old(job: Job) -> Iterator[Problem]:
+    """Yield a warning for each cluster whose Python is older than any that dbxdec can be installed on."""
+    seen: set[str] = set()
+    for task in job.tasks:
+        cluster = kinds.cluster_of(task.settings, job.clusters) if task.kind == "python" else None
+        if cluster is None or cluster.get("docker_image") is not None:
+            continue
+        version = cluster.get("spark_version")
+        if not isinstance(version, str) or not pythons.is_too_old(version):
+            continue
+        key = task.settings.get("job_cluster_key")
+        own = bool(task.settings.get("new_cluster"))
+        if not own and key in seen:
+            continue
+        seen.add(str(key))
+        owner = f"the cluster `{key}` of the job `{job.key}`"
+        if own:
+            owner = f"the `new_cluster` of the task `{job.key}.{task.key}`"
+        yield Problem(
+            f"{owner} has the spark_version {version}, whose Python is older than 3.11: dbxdec can't be "
+            "installed there",
+            task.set_at if own else job.source,
+            'write `spark_version="15.4.x-scala2.12"` or newer',
+        )

@@ -272,11 +272,17 @@ class JobParameter:
         """Return whether a value is one of those that there should be; True for a parameter that is no key."""
         if self.key is None:
             return True
-        return self.key.has(value) if self.key.is_period else self.type.to_text(value) in self.key.values
+        return self.key.has(value) if self.key.is_period else self.key_text(value) in self.key.values
 
     def key_text(self, value: Any) -> str:
         """Return the string of a value that is a key: equal values have equal ones."""
-        return self.key.text(value) if self.key is not None and self.key.is_period else self.type.to_text(value)
+        if self.key is not None and self.key.is_period:
+            return self.key.text(value)
+        text = self.type.to_text(value)
+        if self.key is None or text in self.key.values or self.type.kind not in ("decimal", "datetime"):
+            return text
+        # 1.1 is 1.10, and a moment is the same one in any zone.
+        return next((one for one in self.key.values if self.type.from_text(one) == value), text)
 
     def value(self, text: str, trigger: Trigger | None = None, *, names: bool = False) -> Any:
         """Return the value of `text` in a run with this `trigger`, with `names` as `ValueType.from_text` does.

@@ -26,6 +26,7 @@ LAST_DAY = 28
 """The last day of a month that each month has."""
 _ONE_DAY = dt.timedelta(days=1)
 _ONE_HOUR = dt.timedelta(hours=1)
+_ONE_SECOND = dt.timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,15 @@ class Periods:
         while key <= last:
             yield key
             key = self.after(key)
+
+    def hours_of(self, day: dt.date) -> tuple[dt.datetime, dt.datetime]:
+        """Return, in UTC, the beginnings of the first and the last hour of a day in the key's zone.
+
+        Hours begin in UTC, so in a zone of half hours the first one begins the evening before.
+        """
+        begin, end = self._start(day), self._start(day + _ONE_DAY)
+        first = begin.replace(minute=0, second=0)
+        return first, (end - _ONE_SECOND).replace(minute=0, second=0)
 
     def json_form(self) -> dict[str, Any]:
         """Return the manifest's form: the period, and what differs from its defaults."""

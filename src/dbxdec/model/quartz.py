@@ -7,8 +7,12 @@ of the week, and optionally the year.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from dbxdec.records import dataclass
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -38,10 +42,22 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Schedule:
-    """The minutes and hours at which a job starts."""
+    """The minutes and hours at which a job starts, and the days on which it does.
+
+    `days` and `weekdays` are None where one of them is told by `L`, `W` or `#`, or where the years are limited.
+    """
 
     minutes: frozenset[int]
     hours: frozenset[int]
+    days: frozenset[int] | None = None
+    months: frozenset[int] = frozenset()
+    weekdays: frozenset[int] | None = None
+
+    def starts_on(self, day: dt.date) -> bool:
+        """Return whether the job starts on a day, where it is known."""
+        if self.days is None or self.weekdays is None:
+            return False
+        return day.day in self.days and day.month in self.months and day.isoweekday() % 7 + 1 in self.weekdays
 
 
 def parse(expression: str) -> Schedule:
@@ -53,14 +69,24 @@ def parse(expression: str) -> Schedule:
     _, minutes, hours, days, months = found[:5]
     if texts[3] != "?" and days and all(day > max(_LONGEST_MONTH[month - 1] for month in months) for day in days):
         raise ValueError(f"never fires: no month of {texts[4]} has a day {min(days)}")
-    return Schedule(minutes, hours)
+    if not (days and found[5]) or len(found) > len(_FIELDS) - 1:
+        return Schedule(minutes, hours)
+    return Schedule(minutes, hours, days, months, found[5])
 
 
 def _values(field: _Field, text: str) -> frozenset[int]:
-    """Return the numbers of one field, without those of special values such as the last day."""
+    """Return the numbers of one field: all for `?`, and none for special values such as the last day."""
     values: set[int] = set()
-    for part in text.split(","):
-        if not re.fullmatch(field.special, part):
+    parts = text.split(",")
+    for part in parts:
+        if re.fullmatch(field.special, part):
+            if part == "?":
+                values |= {*range(field.first, field.last + 1)}
+            if len(parts) > 1:
+                raise ValueError(
+                    f"has {part!r} for {field.name} in the list {text!r}, where Quartz takes it only alone"
+                )
+        else:
             values |= _range(field, part)
     return frozenset(values)
 

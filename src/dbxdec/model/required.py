@@ -11,6 +11,9 @@ from dbxdec.platform.run_if import NEEDS_FAILURE
 if TYPE_CHECKING:
     from dbxdec.model.dag import Job, Output, Task
 
+OF_ITEMS = "each item has a table of its own"
+"""Why it can't be told which keys are in what a for-each task overwrites as a whole."""
+
 
 def tables(job: Job) -> list[tuple[Task, str, Output]]:
     """Return the Delta tables, with their tasks and outputs, that each successful run of `job` writes.

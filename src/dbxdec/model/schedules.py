@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem
-from dbxdec.model import quartz, started
+from dbxdec.model import left_out, quartz, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,7 +85,7 @@ def _zones() -> frozenset[str]:
 
 
 def warnings(job: Job, jobs: Mapping[str, Job] = MappingProxyType({})) -> list[Problem]:
-    """Return warnings of an unknown zone, and of runs that start on another day than that of a parameter's zone.
+    """Return warnings of an unknown zone, of runs on another day than that of a parameter's zone, and of lost keys.
 
     `jobs` are those of the project: a parameter of a job that `job` runs follows the same moment.
     """
@@ -98,6 +98,29 @@ def warnings(job: Job, jobs: Mapping[str, Job] = MappingProxyType({})) -> list[P
         unknown = f"the job `{job.key}` has the time zone {name!r}, which this machine does not know"
         hint = "write one such as 'UTC' or 'Europe/Berlin'; newer zones come with `pip install -U tzdata`"
         return [Problem(unknown, job.source, hint)]
+    return [*_other_days(job, jobs, text, name), *_left_out(job, jobs, text, name)]
+
+
+def _left_out(job: Job, jobs: Mapping[str, Job], text: str, name: str) -> Iterator[Problem]:
+    """Yield a warning for each key that the schedule passes over once in a while."""
+    for one in started.with_(job, jobs):
+        for parameter in one.defaults:
+            key = parameter.key
+            if key is None or not key.is_period or (found := left_out.first(text, name, key)) is None:
+                continue
+            yield Problem(
+                f"the schedule of the job `{job.key}` passes over {parameter.name}={found.key}"
+                + (f" of the job `{one.job.key}`, which it runs" if one.by is not None else "")
+                + f", and others: that one is due at {found.due:%Y-%m-%d %H:%M} UTC, the next one at "
+                f"{found.passed:%Y-%m-%d %H:%M} UTC, and no run starts between",
+                one.where,
+                f'start it on each day, in the zone of the key, `"timezone_id": "{key.tz}"`, and more than an hour '
+                "after the lag, for the day on which clocks are put forward",
+            )
+
+
+def _other_days(job: Job, jobs: Mapping[str, Job], text: str, name: str) -> list[Problem]:
+    """Return warnings of runs that start on another day than that of a parameter's zone."""
     return [
         Problem(
             f"the job `{job.key}` starts at {moment} in {name}, when it is the day {which} in {parameter.run_date.tz}, "

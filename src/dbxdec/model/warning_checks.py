@@ -50,6 +50,7 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
             warnings += key_checks.warnings(job)
         warnings += compute_warnings.without_unity_catalog(job)
         warnings += compute_warnings.unknown_to_the_cli(job)
+        warnings += compute_warnings.too_old(job)
         warnings += outcome_warnings.hidden_failures(job)
         warnings += outcome_warnings.unchecked_sides(job)
         warnings += outcome_warnings.strange_references(job)

@@ -12,6 +12,17 @@ _OF_MAJORS = {16: "3.12", 17: "3.12", 18: "3.12"}
 _OF_RUNTIMES = {(15, 4): "3.11"}
 _OF_ENVIRONMENTS = {"2": "3.11", "3": "3.12", "4": "3.12"}
 
+KNOWN = ("3.11", "3.12")
+"""All of them."""
+_OLDEST = 15
+"""The first runtimes with Python 3.11."""
+
+
+def is_too_old(version: str) -> bool:
+    """Return whether clusters with this `spark_version` have a Python older than 3.11."""
+    found = _RUNTIME.fullmatch(version)
+    return found is not None and int(found["major"]) < _OLDEST
+
 
 def of_runtime(version: str) -> str | None:
     """Return the Python of clusters with this `spark_version`, such as "3.12"; None if it is not known."""

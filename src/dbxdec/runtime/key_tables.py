@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import DbxdecError
 from dbxdec.io_managers.delta.key_log import done
 from dbxdec.io_managers.delta.manager import DeltaIoManager
-from dbxdec.model import places
+from dbxdec.model import places, required
 from dbxdec.runtime.binding import slot_of
 from dbxdec.support.masking import Mask, of_this_machine
 
@@ -27,7 +27,7 @@ def keys_of(job: dag.Job, task: dag.Task, output: str, manager: IoManager) -> di
     uri = places.resolved(task.outputs[output].target or "")
     mask = Mask(of_this_machine())
     if task.outputs[output].per_item:
-        return {"uri": uri, "why": "each item has a table of its own"}
+        return {"uri": uri, "why": required.OF_ITEMS}
     if not isinstance(manager, DeltaIoManager):
         return {"uri": uri, "why": f"{type(manager).__name__} does not read keys"}
     try:

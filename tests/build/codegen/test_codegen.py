@@ -547,6 +547,23 @@ class TestRefused:
                 "`schedule` and `continuous` are both set",
             ),
             (
+                jobs_with(
+                    schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"},
+                    trigger={"periodic": {"interval": 1, "unit": "DAYS"}},
+                ),
+                "`schedule` and `trigger` are both set",
+            ),
+            (
+                jobs_with(
+                    schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"},
+                    trigger={"periodic": {"interval": 1, "unit": "DAYS"}},
+                    continuous={"pause_status": "PAUSED"},
+                ),
+                "`schedule`, `trigger` and `continuous` are all set",
+            ),
+            (jobs_with(max_concurrent_runs=2000), "`max_concurrent_runs` is 2000"),
+            (jobs_with(max_concurrent_runs=-1), "`max_concurrent_runs` is -1"),
+            (
                 jobs_with(run_as={"user_name": "a", "service_principal_name": "b"}),
                 "`run_as` has `user_name` and `service_principal_name`\n    hint: a job runs as one of them",
             ),

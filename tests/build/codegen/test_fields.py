@@ -37,7 +37,7 @@ NOT_OF_TASK = {"task_key", "depends_on", "job_cluster_key", "environment_key"}
 # Keys that the build compares with others, so that they can't be variables.
 KEYS = {"task_key", "job_cluster_key", "environment_key"}
 # Fields that don't take any text.
-GIVEN = {**dict.fromkeys(KEYS, "inner"), "quartz_cron_expression": "0 0 5 * * ?"}
+GIVEN = {**dict.fromkeys(KEYS, "inner"), "quartz_cron_expression": "0 0 5 * * ?", "max_concurrent_runs": 1000}
 # A git source goes with no wheel of a bundle, and a build must know whether a cluster takes libraries.
 NOT_OF_BUNDLES = {"GIT", "DEPENDENCY_MODE_AUTO"}
 # Fields for files that no deploy uploads: their paths are absolute.
@@ -571,7 +571,8 @@ def test_any_mixture_of_fields(place: str) -> None:
     at = PLACES[place]
 
     def is_allowed(given: dict[str, Any]) -> bool:
-        several = {"schedule", "continuous"} <= given.keys() or len(given.get("run_as", ())) > 1
+        starts = {"schedule", "trigger", "triggers", "continuous"} & given.keys()
+        several = len(starts) > 1 or len(given.get("run_as", ())) > 1
         return given.get("dependency_mode") not in NOT_OF_BUNDLES and not several
 
     @given(of_place(place).filter(is_allowed))

@@ -32,6 +32,9 @@ _MAX_TAGS = 25
 _MAX_PARAMETER_BYTES = 10_000
 # The Jobs API's reference: retries without end are -1, no timeout is 0.
 _LEAST = {"max_retries": -1, "timeout_seconds": 0, "min_retry_interval_millis": 0, "num_workers": 0}
+_MAX_RUNS = 1000
+# As the bundle's CLI takes them, and Terraform behind it.
+_STARTS = ("schedule", "trigger", "triggers", "continuous")
 _KEY_HINT = "up to 100 letters, digits, `_` and `-`"
 # As in the bundle's CLI (databricks/cli, libs/tags): key and value on AWS, on Azure, on Google Cloud.
 _TAGS = (
@@ -97,21 +100,24 @@ def _fields(model: str, part: Any) -> Iterator[Finding]:
     yield from _references(part)
     if isinstance(part, dict):
         yield from _numbers(part)
-    if model == "Job" and part.get("schedule") is not None and part.get("continuous") is not None:
+    if model == "Job" and len(starts := [name for name in _STARTS if part.get(name) is not None]) > 1:
         yield (
-            "`schedule` and `continuous` are both set",
-            "a job has one of them (the Jobs API's reference, `continuous`)",
+            f"{listed(starts)} are {'both' if len(starts) == 2 else 'all'} set",
+            f"a job has one of them (the Jobs API's reference, `{starts[-1]}`)",
         )
     if model == "Job" and isinstance(run_as := part.get("run_as"), dict) and len(run_as) > 1:
         yield f"`run_as` has {listed(list(run_as))}", "a job runs as one of them (the Jobs API's reference, `run_as`)"
 
 
 def _numbers(part: dict[str, Any]) -> Iterator[Finding]:
-    """Yield problems of numbers that are less than the platform takes."""
+    """Yield problems of numbers that are less or more than the platform takes."""
     for field, least in _LEAST.items():
         number = part.get(field)
         if isinstance(number, int) and not isinstance(number, bool) and number < least:
             yield f"`{field}` is {number}", f"{least} or more" + (": -1 retries without end" if least == -1 else "")
+    number = part.get("max_concurrent_runs")
+    if isinstance(number, int) and not isinstance(number, bool) and not 0 <= number <= _MAX_RUNS:
+        yield f"`max_concurrent_runs` is {number}", f"0 to {_MAX_RUNS:,}: 0 skips all runs"
 
 
 def _not_uploaded(part: dict[str, Any]) -> Iterator[Finding]:
