@@ -1,4 +1,4 @@
-"""Starts a Spark session where there is none: quietly if all is well, with the true cause if it does not start."""
+"""Starts a Spark session where one is missing: quietly if all is well, with the true cause if it does not start."""
 
 from __future__ import annotations
 

@@ -195,12 +195,12 @@ def _is_list(value: object) -> bool:
 
 
 def _number(value: object) -> int:
-    """Return a time of a record; 0 for what is none."""
+    """Return a time of a record; 0 for anything else."""
     return value if isinstance(value, int) and 0 <= value < _LATEST_MS else 0
 
 
 def _key(value: object) -> Key | None:
-    """Return a key of a record; None for what is none."""
+    """Return a key of a record; None for anything else."""
     is_key = isinstance(value, list) and all(isinstance(part, str) for part in value)
     return tuple(value) if isinstance(value, list) and is_key else None
 
@@ -252,7 +252,7 @@ def awaiting(here: Path, job: str, key: Key, variables: Mapping[str, str]) -> Re
 
 
 def find(here: Path, name: str) -> Record:
-    """Return the backfill of a number, or the "last" one. Raises RunError if there is none."""
+    """Return the backfill of a number, or the "last" one. Raises RunError if it does not exist."""
     there = all_of(here)
     found = there[:1] if name == "last" else [record for record in there if str(record.id) == name]
     if not found:

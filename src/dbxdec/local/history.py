@@ -248,7 +248,7 @@ def done(states: Collection[State]) -> int:
 
 
 def read(folder: Path) -> Run | Unreadable | None:
-    """Return the run in `folder`; None when there is none, as right after a kill in the moment of its start."""
+    """Return the run in `folder`; None without one, as right after a kill in the moment of its start."""
     here = os.fspath(folder)  # thousands of runs are read: strings as paths take half the time
     try:
         state = os.stat(os.path.join(here, EVENTS))

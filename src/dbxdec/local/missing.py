@@ -79,7 +79,7 @@ class Keys:
     places: Mapping[str, int] = field(default_factory=dict)
     """Where each value of the only key parameter is among all that there should be."""
     left_out: tuple[str, ...] = ()
-    """In words, what was asked for and is none of the keys that there should be."""
+    """In words, what was asked for and is not among the keys that there should be."""
 
     def follows(self, key: Key, other: Key) -> bool:
         """Return whether `other` is the next key after `key`."""
@@ -346,7 +346,7 @@ def _read(text: str, parameters: Iterable[JobParameter]) -> Key | None:
 def change_of(
     job: Job, question: Question, change: Change, only: Collection[str] = ()
 ) -> list[tuple[str, list[Key], str]]:
-    """Note or take back keys in the logs of a job's tables: of each the name, the keys, and why there are none.
+    """Note or take back keys in the logs of a job's tables: of each the name, the keys, and why there are no keys.
 
     With `only` it is those of these tasks. Raises RunError for a task without such a table.
     """

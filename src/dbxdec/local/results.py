@@ -75,7 +75,7 @@ def first_rows(
 ) -> list[FirstRows]:
     """Return the first `rows` of each of the outputs, as a downstream task would read them, in a process of its own.
 
-    `build` is the build of the run, or a later one that stores the same in the same places; None when there is none.
+    `build` is the build of the run, or a later one that stores the same in the same places; None without one.
     """
     wanted = list(outputs)
     stored = {(task, output): run.dag.task(task).outputs[output] for task, output in wanted}

@@ -58,7 +58,7 @@ class Changes:
         """Return what `json_form` took. Raises FormError for anything else."""
         for name, known in CHOICES.items():
             if take(form, name, str) not in known:
-                raise FormError(name, f"is none of {', '.join(known)}")
+                raise FormError(name, f"is not one of {', '.join(known)}")
         return cls(
             kind=form["kind"],
             by=strings(form, "by", ()),

@@ -343,7 +343,7 @@ def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
 
 
 def _way_back(start: str, runs: Mapping[str, list[tuple[Task, str]]]) -> list[str]:
-    """Return the shortest path on which the job `start` runs itself again; empty if there is none."""
+    """Return the shortest path on which the job `start` runs itself again; empty without one."""
     ways, seen = [[start]], {start}
     for way in ways:
         for _, target in runs.get(way[-1], []):

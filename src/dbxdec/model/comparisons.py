@@ -77,7 +77,7 @@ def literal_text(kind: ValueType, value: object) -> str:
 
 
 def _as_number(base: str, value: float | Decimal) -> int | float | Decimal:
-    """Return the equal number of the type `base`. Raises TypeError if there is none."""
+    """Return the equal number of the type `base`. Raises TypeError without one."""
     never = TypeError(f"which is never equal to {value!r:.60}")
     if isinstance(value, float) and not math.isfinite(value):
         raise never

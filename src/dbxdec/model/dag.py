@@ -333,7 +333,7 @@ class Job:
         )
 
     def task(self, key: str) -> Task:
-        """Return the task `key`. Raises KeyError if there is none."""
+        """Return the task `key`. Raises KeyError if it does not exist."""
         for task in self.tasks:
             if task.key == key:
                 return task

@@ -25,7 +25,7 @@ def unchecked_rows(job: Job) -> Iterator[Problem]:
                     f"the task `{task.key}` may return None{what}, which stores nothing and is not checked, so the "
                     f'expectation "{name}", rows(at_least=...), holds only for the rows of other runs',
                     task.called_at or task.source,
-                    "take `| None` from its annotation, and return a frame without rows where there are none; or take "
+                    "take `| None` from its annotation, and return a frame without rows instead of None; or take "
                     "`at_least=` from the expectation",
                 )
 

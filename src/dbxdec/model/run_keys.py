@@ -17,7 +17,7 @@ _PLAIN = "-:._~"
 def of_run(parameters: Iterable[JobParameter], values: Mapping[str, Any]) -> str:
     """Return the key of a run with these values of its job's parameters.
 
-    It is empty for a job without keys, and where a value is none: such a run counts for no key.
+    It is empty for a job without keys, and where a value is missing: such a run counts for no key.
     """
     keys = [parameter for parameter in parameters if parameter.key is not None]
     if not all(parameter.is_key(values[parameter.name]) for parameter in keys):

@@ -52,7 +52,7 @@ def zone(name: str) -> dt.tzinfo:
 
 
 def known_zone(name: object) -> str:
-    """Return the name of a time zone that an author has written. Raises ValueError if there is none of that name."""
+    """Return the name of a time zone that an author has written. Raises ValueError for an unknown name."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:

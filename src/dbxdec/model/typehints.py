@@ -134,7 +134,7 @@ class _Known:
         self._found: dict[tuple[Any, str], Annotation] = {}
 
     def get(self, raw: Any, function: Callable[..., Any]) -> Annotation | None:
-        """Return the cached annotation of `raw`; None if there is none, or `raw` is not hashable."""
+        """Return the cached annotation of `raw`; None without one, or if `raw` is not hashable."""
         try:
             return self._found.get((raw, function.__module__))
         except TypeError:

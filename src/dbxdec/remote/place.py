@@ -138,7 +138,7 @@ def _text(value: str | float) -> str:
 
 
 def _at(form: Mapping[str, Any], *path: str) -> dict[str, Any]:
-    """Return the mapping at a path, an empty one where there is none."""
+    """Return the mapping at a path, an empty one without it."""
     found: Any = form
     for name in path:
         found = found.get(name) if isinstance(found, dict) else None

@@ -157,7 +157,7 @@ class Workspace:
         return _run(found)
 
     def start(self, job_id: int, parameters: Mapping[str, str], tokens: tuple[str, str]) -> int:
-        """Return the id of the run that the first token stands for; it is started if there is none.
+        """Return the id of the run that the first token stands for; it is started if it does not exist.
 
         The second token is for the case that the run of the first one has been deleted.
         """

@@ -95,7 +95,7 @@ def _boundary(kind: type[DbxdecError]) -> Iterator[None]:
 
 
 def _log_to_stderr() -> None:
-    """Show dbxdec's own summary lines: through the process's handlers, or on stderr as long as there are none."""
+    """Show dbxdec's own summary lines: through the process's handlers, or on stderr without any."""
     import logging
 
     from dbxdec.support.streams import tell

@@ -199,7 +199,7 @@ class Consuming:
         return Source(name, places.resolved(target), changes, _delta(manager), annotation, optional, contract)
 
     def read(self, parameter: str) -> Any:
-        """Return the new rows for a parameter; None for an optional one if there are none."""
+        """Return the new rows for a parameter; None for an optional one without any."""
         source, span = self._sources[parameter], self.begun.spans.get(parameter)
         if span is None:
             log.info("read %s: None, since there is nothing at %s yet", parameter, source.uri)

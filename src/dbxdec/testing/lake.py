@@ -72,7 +72,7 @@ class Lake:
         self._versions: dict[str, list[Version]] = {}
 
     def __getitem__(self, name: str) -> Any:
-        """The newest content of the table `name`. Raises RunError where there is none, or more than one."""
+        """The newest content of the table `name`. Raises RunError without one, and if several have the name."""
         __tracebackhide__ = True
         if problem := _no_name(name):
             raise RunError(problem)

@@ -203,7 +203,7 @@ def scan_ndjson(
 def _pattern(place: str) -> str:
     """Return the pattern that matches only `place`: Polars' reader of NDJSON treats every path as a pattern.
 
-    Raises RunError if there is none: on object storage its patterns have no escapes.
+    Raises RunError without one: on object storage its patterns have no escapes.
     """
     if "[" in place and not is_local(place):
         raise RunError(

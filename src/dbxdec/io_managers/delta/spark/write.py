@@ -124,7 +124,7 @@ def is_shell(table: SparkTable, detail: Detail, receipt: Receipt) -> bool:
 
 
 def orphaned(table: SparkTable, error: BaseException) -> SparkTable | None:
-    """Return the table without a catalog entry where a table of the catalog is to be made; None if there is none."""
+    """Return the table without a catalog entry where a table of the catalog is to be made; None without one."""
     if not condition(error).startswith("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"):
         return None
     ask: Any = getattr(error, "getMessageParameters", None)
@@ -197,7 +197,7 @@ def is_one_pass(table: SparkTable, frame: Any, partitions: Sequence[str]) -> boo
 
 
 def _has_empty_string(table: SparkTable, frame: Any, partitions: Sequence[str]) -> bool:
-    """Return whether a partition has an empty string. Spark looks in the log, and reads no files if there is none."""
+    """Return whether a partition has an empty string. Without one Spark looks in the log alone."""
     parts = {name.lower() for name in partitions}
     texts = [f.name for f in frame.schema if f.name.lower() in parts and f.dataType.typeName() == "string"]
     where = " OR ".join(f"{quoted(name)} = ''" for name in texts)
