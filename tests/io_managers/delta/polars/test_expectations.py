@@ -623,6 +623,13 @@ def test_an_error_of_a_function_says_whose_it_is(tables: Tables) -> None:
     assert raised.value.__notes__ == ['raised by the expectation "broken"']
 
 
+@pytest.mark.parametrize("name", ["*", "^.*$"])
+def test_a_column_that_is_called_as_a_pattern_may_be_unique(tables: Tables, name: str) -> None:
+    """It is that column alone."""
+    with pytest.raises(RunError, match="2 of 3 rows share their"):
+        tables.write(pl.DataFrame({name: [1, 1, 2], "flight": [1, 2, 3]}), expect_or_fail={"u": unique(name)})
+
+
 TWICE = pl.DataFrame({"flight": [1, 1, 2, 2, 2, 3], "delay": [1, 2, 1, 3, 2, 5], "day": ["a", "b"] * 3})
 among_others = pytest.mark.parametrize(
     ("condition", "bad"),

@@ -124,7 +124,9 @@ def sharing(parts: Sequence[pl.LazyFrame], columns: Collection[str]) -> int:
     number, own = f"{free}n", f"{free}o"
     marked = [part.with_columns(pl.lit(i == 0).alias(own)) for i, part in enumerate(parts)]
     grouped = (
-        pl.concat(marked, how="vertical_relaxed").group_by(list(columns)).agg(pl.len().alias(number), pl.col(own).sum())
+        pl.concat(marked, how="vertical_relaxed")
+        .group_by(*map(named, columns))
+        .agg(pl.len().alias(number), pl.col(own).sum())
     )
     shared = grouped.filter(pl.col(number) > 1).select(pl.col(own).sum()).collect(engine="streaming").item()
     return int(shared or 0)
