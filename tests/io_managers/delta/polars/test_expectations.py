@@ -623,6 +623,38 @@ def test_an_error_of_a_function_says_whose_it_is(tables: Tables) -> None:
     assert raised.value.__notes__ == ['raised by the expectation "broken"']
 
 
+@ways
+@writers
+@pytest.mark.parametrize("option", ["expect", "expect_or_drop", "expect_or_fail"])
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        (lambda _: pl.col("carrier").filter(pl.col("carrier").is_null()).is_null(), "1 value for 6 rows"),
+        (lambda _: pl.col("flight").head(2) > 0, "2 values for 6 rows"),
+        (lambda _: pl.col("flight").map_batches(lambda rows: rows.filter(rows.is_null() | (rows > 5)) > 0), "1 value"),
+        ("unnest(string_to_array(carrier || ',x', ',')) = 'x'", "11 values for 6 rows"),
+    ],
+    ids=["filter", "head", "python", "sql"],
+)
+def test_a_condition_gives_one_value_for_each_row(
+    tables: Tables, form: Any, option: str, condition: Any, said: str, options: Any
+) -> None:
+    """One that is left of a filter would count for all rows."""
+    with pytest.raises(RunError, match=f'the expectation "it" of .* can\'t be evaluated: it gives {said}'):
+        tables.write(form(FLIGHTS), **{**options, option: {"it": condition}})
+    assert not tables.path.exists()
+
+
+def test_a_condition_of_another_height_may_give_one_value_for_each_row(tables: Tables) -> None:
+    """What Polars can't tell before is counted."""
+    found = tables.write(
+        FLIGHTS,
+        expect={"number": lambda _: pl.int_range(pl.len()) < 4, "window": "ROW_NUMBER() OVER () > 1"},
+        expect_or_drop={"sorted": lambda _: pl.col("flight").slice(0, pl.len()) > 2},
+    )
+    assert [one["failed"] for one in found.expectations.values()] == [2, 1, 2]
+
+
 @pytest.mark.parametrize("name", ["*", "^.*$"])
 def test_a_column_that_is_called_as_a_pattern_may_be_unique(tables: Tables, name: str) -> None:
     """It is that column alone."""

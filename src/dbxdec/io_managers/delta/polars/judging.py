@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from dbxdec.model.contracts import Contract
 
 
+_OF_EACH = "compare columns, as in `delay < 5000`"
+
+
 @dataclass(frozen=True)
 class Judge(judging.Judge):
     """The expectations of one write through Polars. `contract` is that of the task's result, or None."""
@@ -66,7 +69,13 @@ class Judge(judging.Judge):
                 problems.append(self.unfit(one, error.problems[0]))
         if problems:
             raise RunError(problems)
-        together = any(not self._is_of_one_row(one, found[one.name]) for one in self.expectations if one.name in found)
+        whole = {
+            one.name for one in self.expectations if one.name in found and self._may_be_uneven(one, found[one.name])
+        }
+        together = bool(whole) or any(
+            not self._is_of_one_row(one, found[one.name]) for one in self.expectations if one.name in found
+        )
+        found = {name: self._even(name, met, list(schema)) if name in whole else met for name, met in found.items()}
         return Conditions(self, found, values, self._comparisons(found, schema), free, returned or {}, together)
 
     def _is_of_one_row(self, one: Expectation, condition: pl.Expr) -> bool:
@@ -85,6 +94,33 @@ class Judge(judging.Judge):
                 return isinstance(one.condition, str)
 
         return all(map(is_separable, _nodes(condition)))
+
+    def _may_be_uneven(self, one: Expectation, condition: pl.Expr) -> bool:
+        """Return whether a condition may give other than one value for each row, as `head(2)` or a filter does."""
+        import polars as pl
+
+        try:
+            return not condition.meta.is_length_preserving()
+        except AttributeError:  # an older Polars
+            return not self._is_of_one_row(one, condition)
+        except pl.exceptions.PolarsError:  # as in `_is_of_one_row`
+            return not isinstance(one.condition, str)
+
+    def _even(self, name: str, condition: pl.Expr, columns: Sequence[str]) -> pl.Expr:
+        """Return a condition that raises RunError unless it gives a value for each row: one alone would be for all."""
+        import polars as pl
+
+        def of_each(series: Sequence[pl.Series]) -> pl.Series:
+            met, rows = series
+            if met.len() != rows.len():
+                raise RunError(
+                    f'the expectation "{name}" of {self.uri} can\'t be evaluated: '
+                    f"{_number_of_values(met.len())} for {rows.len():,} rows",
+                    hint=_OF_EACH,
+                )
+            return met
+
+        return pl.map_batches([condition, named(columns[0])], of_each, return_dtype=pl.Boolean())
 
     def _comparisons(self, conditions: Mapping[str, pl.Expr], schema: pl.Schema) -> dict[str, str]:
         """Return the columns of conditions that compare nothing but one column with constants of its kind."""
@@ -129,9 +165,11 @@ class Judge(judging.Judge):
         except pl.exceptions.PolarsError as error:
             columns = listed(two.columns) or "none"
             raise RunError(_first(error), hint=f"the columns of the rows are {columns}") from error
+        if tried.height not in (1, two.height):
+            raise RunError(f"{_number_of_values(tried.height)} for {two.height} rows", hint=_OF_EACH)
         if tried.schema["met"] != pl.Boolean or tried.height != two.height:
             what = f"it gives {tried.schema['met']}" if tried.height == two.height else "it is one value for all rows"
-            raise RunError(f"{what}, not true or false for each row", hint="compare columns, as in `delay < 5000`")
+            raise RunError(f"{what}, not true or false for each row", hint=_OF_EACH)
         return found
 
 
@@ -325,6 +363,10 @@ def parsed(condition: str, text: str) -> pl.Expr:
             f"{condition!r:.80} is no condition in Polars' SQL: {_first(error)}",
             hint="write one condition, as in `delay < 5000`; names with other characters in double quotes",
         ) from error
+
+
+def _number_of_values(number: int) -> str:
+    return f"it gives {number:,} value{'' if number == 1 else 's'}"
 
 
 def _nodes(expression: pl.Expr) -> Iterator[pl.Expr]:
