@@ -14,7 +14,17 @@ from dbxdec.io_managers.delta import crossing, definition, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.receipts import SAME, Left
-from dbxdec.io_managers.delta.spark import checkpoints, cursors, merge, reader, source_log, store, stream, write
+from dbxdec.io_managers.delta.spark import (
+    checkpoints,
+    cursors,
+    merge,
+    reader,
+    source_log,
+    staging,
+    store,
+    stream,
+    write,
+)
 from dbxdec.io_managers.delta.spark import definition as table_definition
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
@@ -257,6 +267,8 @@ class SparkDelta(DeltaIoManager):
         table = self._at(context.uri, getattr(frame, "_spark" if is_merge(value) else "sparkSession", None))
         began = time.time_ns() // 1_000_000
         judge = self.judge(context)
+        if judge is not None:
+            staging.remove_earlier(table, context.receipt)
         result = self._written(table, context, value, judge)
         if judge is not None and result.expectations:
             result = replace(result, expectations=judge.in_order(result.expectations))

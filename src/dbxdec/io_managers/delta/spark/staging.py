@@ -37,16 +37,19 @@ def staged(table: SparkTable, frame: Any, receipt: Receipt) -> Iterator[Any]:
     """Store the rows of `frame`, whose query runs once, and yield them as they are stored; they are gone afterwards.
 
     They lie beside the table: in its own folder Delta would make no table. Those of a table of the catalog are another
-    table of its schema, since the platform lets nobody write beside a managed one. What a killed attempt has left goes
-    with the next attempt.
+    table of its schema, since the platform lets nobody write beside a managed one.
     """
-    for earlier in range(1, receipt.attempt):
-        place(table, receipt, earlier).remove()
     own = place(table, receipt, receipt.attempt)
     try:
         yield own.store(frame)
     finally:
         own.remove()
+
+
+def remove_earlier(table: SparkTable, receipt: Receipt) -> None:
+    """Remove what killed attempts before this one have left, also where they had committed all they had to."""
+    for attempt in range(1, receipt.attempt):
+        place(table, receipt, attempt).remove()
 
 
 def place(table: SparkTable, receipt: Receipt, attempt: int) -> Folder | Apart:
