@@ -260,6 +260,45 @@ def test_a_model_that_coerces_gives_its_types_and_defaults() -> None:
     ]
 
 
+@pytest.mark.parametrize("manager", [lake, parquet], ids=["delta", "files"])
+@pytest.mark.parametrize("form", [pl.DataFrame, pl.LazyFrame])
+@pytest.mark.parametrize(
+    "given", [["1", "x"], pl.Series([1, 2**63], dtype=pl.UInt64), [1.5, float("nan")]], ids=["text", "large", "nan"]
+)
+def test_values_that_a_model_can_not_coerce_are_its_error(given: Any, form: Any, manager: Any) -> None:
+    """No value is shown, and nothing is stored."""
+
+    class Coerced(pa.DataFrameModel):
+        delay: int = pa.Field(coerce=True)
+
+    with pytest.raises(RunError) as raised:
+        run_job(job_of(LazyFrame[Coerced], form({"delay": given}), manager))
+    (problem,) = raised.value.problems
+    assert re.search(
+        r"the column `delay` of the result has values of the type \w+ that don't become Int64, as its contract "
+        r"`.*Coerced` \(.*test_contracts.py:\d+\) asks",
+        problem.message,
+    )
+    assert problem.hint
+
+
+def test_a_column_of_a_pattern_is_coerced() -> None:
+    """Nulls stay, and so does the column that the model does not name."""
+
+    class Coerced(pa.DataFrameModel):
+        delays: int = pa.Field(alias="^delay_.*$", regex=True, nullable=True)
+        day: pl.Date
+
+        class Config:
+            coerce = True
+
+    given = pl.LazyFrame(
+        {"delay_a": ["1", None], "delay_b": [2.0, 3.0], "other": ["x", "y"], "day": [dt.datetime(2024, 1, 1)] * 2}
+    )
+    found = run_job(job_of(LazyFrame[Coerced], given))["returned"].value.lazy().collect()
+    assert found.rows() == [(1, 2, "x", DAY), (None, 3, "y", DAY)]
+
+
 def test_groups_of_unique_columns_are_counted() -> None:
     """dataframely's primary key and pandera's `unique` count all rows that share their values."""
 

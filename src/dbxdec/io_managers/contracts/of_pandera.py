@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.contracts.structure import Broken, Column, Others, Structure
-from dbxdec.io_managers.polars_frames import named
+from dbxdec.io_managers.polars_frames import named, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ def structure(contract: Contract) -> Structure:
         columns,
         others,
         others,
-        (lambda frame: _prepared(schema, frame)) if changes else None,
+        (lambda frame: _prepared(schema, _told_of_casts(contract, schema, columns, frame))) if changes else None,
         lambda frame: _broken(schema, frame),
     )
 
@@ -69,6 +69,39 @@ def _whole(kind: Any) -> Any:
     partial = pl.List, pl.Array, pl.Struct, pl.Enum, pl.Decimal
     is_partial = isinstance(kind, type) and issubclass(kind, partial)
     return kind if is_partial else pl.Series(dtype=kind).dtype
+
+
+def _told_of_casts(contract: Contract, schema: Any, columns: Sequence[Column], frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Return a frame whose query fails by the contract for values that a model can't coerce.
+
+    pandera's own cast would fail with an error of Polars' that has the values, and neither contract nor task.
+    """
+    import polars as pl
+    from pandera.engines.polars_engine import DataType
+
+    asked = Structure(contract, tuple(columns), "kept", "kept", None, lambda _: [])
+    casts: dict[str, pl.DataType] = {}
+    for name, given in frame.collect_schema().items():
+        column = asked.column(name)
+        if column is None or not column.kinds or not isinstance(kind := column.kinds[0], pl.DataType) or kind == given:
+            continue
+        own = schema.columns[column.name]
+        if (schema.coerce or own.coerce) and type(own.dtype).coerce is DataType.coerce:
+            casts[name] = kind
+
+    def check(data: pl.DataFrame) -> pl.DataFrame:
+        for name, kind in casts.items():
+            try:
+                data[name].cast(kind)
+            except pl.exceptions.PolarsError as error:
+                raise RunError(
+                    f"the column `{name}` of the result has values of the type {data.schema[name]} that don't become "
+                    f"{kind}, as its contract {contract.told} asks (`coerce`)",
+                    hint="cast the column in the task, where such values can be made null or left out",
+                ) from error
+        return data
+
+    return watched(frame, check).lazy() if casts else frame
 
 
 def _prepared(schema: Any, frame: pl.LazyFrame) -> pl.LazyFrame:
