@@ -662,6 +662,32 @@ def test_a_column_that_is_called_as_a_pattern_may_be_unique(tables: Tables, name
         tables.write(pl.DataFrame({name: [1, 1, 2], "flight": [1, 2, 3]}), expect_or_fail={"u": unique(name)})
 
 
+CODES = pl.DataFrame({"flight": [1, 2, 3], "code": ["1", "secret", None]})
+INTEGER: list[Any] = ["code::BIGINT > 0", lambda _: pl.col("code").cast(pl.Int64) > 0]
+
+
+@ways
+@writers
+@pytest.mark.parametrize("condition", INTEGER, ids=["sql", "function"])
+@pytest.mark.parametrize("option", ["expect", "expect_or_fail", "expect_or_drop"])
+def test_a_condition_that_values_break_is_named_without_them(
+    tables: Tables, form: Any, option: str, condition: Any, options: Any
+) -> None:
+    """The query of a task runs once: an error in it might be one of a condition that drops rows."""
+    expected = {**options, option: {"fine": "flight > 0", "number": condition}}
+    if option == "expect_or_drop" and form(CODES) is not CODES:
+        with pytest.raises(pl.exceptions.InvalidOperationError) as raised:
+            tables.write(form(CODES), **expected)
+        assert raised.value.__notes__[0].endswith("or by the expectations that drop rows: `fine` and `number`")
+    else:
+        with pytest.raises(RunError, match=r'"number" of .* for each row: conversion from .* in column') as error:
+            tables.write(form(CODES), **expected)
+        assert "secret" not in str(error.value)
+        assert "fine" not in str(error.value)
+    assert not DeltaTable.is_deltatable(str(tables.path))
+    assert not list(tables.folder.rglob("*.parquet"))
+
+
 TWICE = pl.DataFrame({"flight": [1, 1, 2, 2, 2, 3], "delay": [1, 2, 1, 3, 2, 5], "day": ["a", "b"] * 3})
 among_others = pytest.mark.parametrize(
     ("condition", "bad"),

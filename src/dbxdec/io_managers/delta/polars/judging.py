@@ -6,7 +6,9 @@ before the commit. Running a query twice could give other rows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +22,14 @@ from dbxdec.io_managers.polars_frames import named
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     import polars as pl
 
     from dbxdec.io_managers.delta.judging import Outcome
     from dbxdec.model.contracts import Contract
 
 
+_VALUES = re.compile(r":? \[.*")
+"""The values that an error of Polars' shows at its end."""
 _OF_EACH = "compare columns, as in `delay < 5000`"
 
 
@@ -240,9 +242,60 @@ class Conditions:
             list(self._reasons.values())
         )
 
-    def spilled(self, frame: pl.DataFrame | pl.LazyFrame) -> AbstractContextManager[pl.DataFrame | pl.LazyFrame]:
-        """Return what runs `frame` once, with whether each row is left out, and why, where rows may be left out."""
-        return once_only(self._with_reasons(frame.lazy()) if self.judge.drops else frame)
+    @contextmanager
+    def spilled(self, frame: pl.DataFrame | pl.LazyFrame) -> Iterator[pl.DataFrame | pl.LazyFrame]:
+        """Yield what runs `frame` once, with whether each row is left out, and why, where rows may be left out."""
+        with ExitStack() as kept:
+            with self.blamed(frame):
+                found = kept.enter_context(once_only(self._with_reasons(frame.lazy()) if self.judge.drops else frame))
+            yield found
+
+    @contextmanager
+    def blamed(self, frame: pl.DataFrame | pl.LazyFrame) -> Iterator[None]:
+        """Say which of the expectations that drop rows of `frame` has failed its query, as far as that is known.
+
+        The query of a LazyFrame doesn't run again for that.
+        """
+        import polars as pl
+
+        with self._blamed(frame.lazy(), self.judge.droppers if isinstance(frame, pl.DataFrame) else []):
+            try:
+                yield
+            except pl.exceptions.PolarsError as error:
+                if self.judge.drops and isinstance(frame, pl.LazyFrame):
+                    names = listed([one.name for one in self.judge.droppers])
+                    error.add_note(f"raised by the query of the task, or by the expectations that drop rows: {names}")
+                raise
+
+    @contextmanager
+    def _blamed(self, frame: pl.LazyFrame, some: Sequence[Expectation]) -> Iterator[None]:
+        """Raise RunError in place of an error of Polars' that some expectations have raised over rows of `frame`.
+
+        Polars tells the values, and not whose condition it is.
+        """
+        import polars as pl
+
+        try:
+            yield
+        except pl.exceptions.PolarsError as error:
+            problems = []
+            for one in some:
+                told, _ = self._told(frame, [one])
+                try:
+                    told.select(pl.last().sum()).collect(engine="streaming")
+                except pl.exceptions.PolarsError as own:
+                    problems.append(self._failing(one, own))
+            if not problems:
+                raise
+            raise RunError(problems) from error
+
+    def _failing(self, one: Expectation, error: Exception) -> Problem:
+        reason = _VALUES.sub("", str(error).partition("\n")[0])
+        return Problem(
+            f'the expectation "{one.name}" of {self.judge.uri} can\'t be evaluated for each row: {reason}',
+            hint="let a value that does not fit be null, as by `TRY_CAST(code AS INT)`, or by `.cast(pl.Int64, "
+            "strict=False)` in a function",
+        )
 
     def accepted(self, frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, list[Outcome]]:
         """Return the rows of `spilled` that a table expects, and how the expectations came out.
@@ -320,7 +373,8 @@ class Conditions:
         rest = [one for one in some if one.name in names]
         told, met = self._told(frame, rest)
         asked = [pl.len().alias(f"{self.free}n"), *((~pl.col(met[one.name])).sum() for one in rest)]
-        *found, whole = counting.together([*(count.frame for count in counts), told.select(asked)])
+        with self._blamed(frame, rest):
+            *found, whole = counting.together([*(count.frame for count in counts), told.select(asked)])
         rows, *of_rest = map(int, whole.row(0))
         broken = dict(zip((one.name for one in rest), of_rest, strict=True))
         for count, numbers in zip(counts, found, strict=True):

@@ -294,7 +294,8 @@ class Rows:
         if judge is None or conditions is None or self._accepted:
             return parquet_files.write(frame, folder, partitions)
         flagged = self._inside(conditions.flagged(frame), but=conditions.bad) if judge.drops else frame
-        files = parquet_files.write(flagged, folder, partitions, conditions.bad if judge.drops else None)
+        with conditions.blamed(self._frame):
+            files = parquet_files.write(flagged, folder, partitions, conditions.bad if judge.drops else None)
         kept = [file for file in files if not file.is_apart]
         bad = [file for file in files if file.is_apart]
         try:
