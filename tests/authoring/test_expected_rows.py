@@ -121,6 +121,19 @@ def test_conditions_that_no_run_could_evaluate_are_errors_at_the_call(condition:
     assert message in said(built)
 
 
+@pytest.mark.parametrize("manager", [PolarsDeltaIoManager, SparkDeltaIoManager])
+@pytest.mark.parametrize(("kind", "named"), [(list[int], "list"), (dict[str, int] | None, "dict")])
+def test_a_parameter_of_several_values_is_none_of_sql(manager: Any, kind: Any, named: str) -> None:
+    """Its type tells it."""
+    loads = task(io_manager=manager("lake", mode="append").table("orders", expect={"it": "id = :some"}))(of_any_engine)
+
+    def daily(day: dt.date, some: Any, other: list[int]) -> None:
+        loads(day)
+
+    daily.__annotations__["some"] = kind
+    assert said(job(daily).build(__name__)).count("`:some`, and the job parameter `some` is a " + named) == 1
+
+
 @pytest.mark.parametrize(
     "condition",
     [

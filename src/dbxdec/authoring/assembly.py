@@ -111,11 +111,11 @@ def assemble(
         _task(node, options, variables, surroundings) if isinstance(node, Call) else _step(node, options)
         for node in nodes
     )
-    names = [parameter.name for parameter in parameters]
+    types = {parameter.name: parameter.type for parameter in parameters}
     for node, task in zip(nodes, tasks, strict=True):
         if isinstance(node, Call):
             new_rows.check(node, task, parameters)
-            expecting.check(node, names)
+            expecting.check(node, types)
     parameters = [*parameters, *new_rows.parameters(recorder, tasks, where)]
     return dag.Job(
         key=recorder.job,

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from dbxdec.model import dag
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
 
     from dbxdec.authoring.nodes import Call
+    from dbxdec.model.values import ValueType
 
 
-def check(call: Call, parameters: Collection[str]) -> None:
+def check(call: Call, parameters: Mapping[str, ValueType]) -> None:
     """Note conditions that can't be evaluated in a run of the job, which has these parameters."""
     for name, manager in call.managers.items():
         what = "the result" if name == dag.RESULT else f"the output `{name}`"

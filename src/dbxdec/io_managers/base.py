@@ -18,10 +18,11 @@ from dbxdec.model.secrets import Secret
 from dbxdec.model.variables import BundleVariable, names_in, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
     from dbxdec.model.changes import Changes, Kind, OnRewrite, Starting
+    from dbxdec.model.values import ValueType
 
 log = logging.getLogger("dbxdec")
 
@@ -338,7 +339,7 @@ class IoManager(ABC):
             )
         return TableChanges(self, wanted)
 
-    def condition_problems(self, parameters: Collection[str]) -> list[Problem]:
+    def condition_problems(self, parameters: Mapping[str, ValueType]) -> list[Problem]:
         """Return what is wrong with conditions among its options, for a job with these parameters."""
         return []
 

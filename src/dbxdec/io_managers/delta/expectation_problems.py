@@ -11,10 +11,11 @@ from dbxdec.io_managers.delta.expectations import ACTIONS, Fraction, Rows, Uniqu
 from dbxdec.model.variables import BundleVariable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from dbxdec.io_managers.delta.expectations import Expecting
     from dbxdec.io_managers.delta.sql import Sql
+    from dbxdec.model.values import ValueType
 
 MOST, LONGEST = 100, 128
 """How many expectations a table may have, and how many characters their names."""
@@ -140,9 +141,18 @@ def _shown(rule: Rows) -> str:
     return f"rows(at_least={rule.at_least!r:.20}, at_most={rule.at_most!r:.20})"
 
 
-def unknown_parameters(manager: Expecting, parameters: Collection[str]) -> Iterator[Problem]:
-    """Yield a problem for each `:name` in a condition that is no parameter of the job."""
+def of_parameters(manager: Expecting, parameters: Mapping[str, ValueType]) -> Iterator[Problem]:
+    """Yield a problem for each `:name` in a condition that is no parameter of the job, or one of several values."""
     for name, condition in conditions(manager):
-        if isinstance(condition, str):
-            for said, hint in manager.sql.unknown_holes(condition, parameters):
-                yield Problem(f'the expectation "{name}" {said}', hint=hint)
+        if not isinstance(condition, str):
+            continue
+        for said, hint in manager.sql.unknown_holes(condition, parameters):
+            yield Problem(f'the expectation "{name}" {said}', hint=hint)
+        for parameter in manager.sql.holes(condition):
+            kind = parameters[parameter].kind if parameter in parameters else ""
+            if kind in ("list", "dict"):
+                yield Problem(
+                    f'the expectation "{name}" has `:{parameter}`, and the job parameter `{parameter}` is a {kind}, '
+                    "which is no value of SQL",
+                    hint="compare with a string, a number, a date or a time, or let the task make a column of it",
+                )

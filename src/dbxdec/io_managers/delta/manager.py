@@ -12,7 +12,7 @@ from dbxdec.model.variables import names_in
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dbxdec.errors import Problem
     from dbxdec.io_managers.contexts import InputContext, OutputContext
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
     from dbxdec.io_managers.delta.sql import Sql
+    from dbxdec.model.values import ValueType
     from dbxdec.model.variables import BundleVariable
 
 Mode = Literal["error", "overwrite", "append", "ignore"]
@@ -125,12 +126,12 @@ class DeltaIoManager(IoManager):
         parts = self.mode == "overwrite" and (bool(self.partitions) or self.replace is not None)
         return not merges_only and (self.mode == "append" or parts)
 
-    def condition_problems(self, parameters: Collection[str]) -> list[Problem]:
+    def condition_problems(self, parameters: Mapping[str, ValueType]) -> list[Problem]:
         """Return what is wrong with the conditions of expectations, for a job with these parameters.
 
         Their SQL is checked where the engine is installed.
         """
-        return list(expectation_problems.unknown_parameters(self, parameters))
+        return list(expectation_problems.of_parameters(self, parameters))
 
     def judge(self, context: OutputContext) -> Judge | None:
         """Return what judges the rows of a write; None for a table that expects nothing."""

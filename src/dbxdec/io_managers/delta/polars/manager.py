@@ -29,7 +29,7 @@ from dbxdec.model.variables import names_in
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.polars.new_rows import NewRows
     from dbxdec.io_managers.delta.progress import Consumer, Standing
     from dbxdec.model.secrets import Secret
+    from dbxdec.model.values import ValueType
     from dbxdec.model.variables import BundleVariable
 
 _THROUGH_SPARK = "store the table through Spark (`SparkDeltaIoManager`)"
@@ -174,7 +175,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
     def setup(self) -> None:
         requirements.require("polars", "polars", "deltalake")
 
-    def condition_problems(self, parameters: Collection[str]) -> list[Problem]:
+    def condition_problems(self, parameters: Mapping[str, ValueType]) -> list[Problem]:
         found = super().condition_problems(parameters)
         conditions = [(name, text) for name, text in expectations.conditions(self) if isinstance(text, str)]
         if not conditions or find_spec("polars") is None:

@@ -36,7 +36,7 @@ from dbxdec.model import places
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dbxdec.errors import Problem
     from dbxdec.io_managers.delta.judging import Outcome
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
     from dbxdec.io_managers.delta.spark.judging import Judge
     from dbxdec.model.secrets import Secret
+    from dbxdec.model.values import ValueType
     from dbxdec.model.variables import BundleVariable
 
 FRAME = "pyspark.DataFrame"
@@ -202,7 +203,7 @@ class SparkDelta(DeltaIoManager):
 
     # Writing
 
-    def condition_problems(self, parameters: Collection[str]) -> list[Problem]:
+    def condition_problems(self, parameters: Mapping[str, ValueType]) -> list[Problem]:
         """Return what can be told without Spark, whose start takes longer than a build."""
         from dbxdec.io_managers.delta.spark.fixed_conditions import problems
 
