@@ -764,15 +764,16 @@ def test_the_commit_of_the_numbers_has_no_key(flights: Flights) -> None:
 
 @pytest.mark.slow
 def test_a_kill_before_the_commit_of_the_numbers_loses_only_them(
-    flights: Flights, monkeypatch: pytest.MonkeyPatch
+    flights: Flights, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The retry finds the rows stored."""
+    """The retry finds the rows stored, and says what it doesn't find."""
     with monkeypatch.context() as patched:
         patched.setattr(write, "add_receipt", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             flights.write(flights.frame(), expect={"delay": "delay >= 0"})
     again = flights.write(flights.frame(), attempt=2, expect={"delay": "delay >= 0"})
     assert (again.note, again.expectations) == ("already written by attempt 1", {})
+    assert "nobody knows how the expectations of" in caplog.text
     assert flights.stored() == [1, 2, 3, 4, 5, 6]
 
 

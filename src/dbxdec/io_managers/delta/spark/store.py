@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import columns, outcomes, spark_frames
+from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.expectations import UNJUDGED
@@ -72,7 +73,13 @@ class FrameWrite:
         """Store `frame`. Raises RunError if the table, the frame or another writer prevents it."""
         outcomes.refuse_as_new(self.context, self.mode)
         with JudgedRows(self.judge, self.table, self.context.receipt) as rows:
-            return self._tried(frame, rows)
+            result = self._tried(frame, rows)
+        if self.judge is not None and outcomes.is_earlier(result) and not result.expectations:
+            log.warning(
+                "nobody knows how the expectations of %s came out: the attempt that stored the rows did not note it",
+                self.table.uri,
+            )
+        return result
 
     def _tried(self, frame: Any, rows: JudgedRows) -> WriteResult:
         for attempt in range(ATTEMPTS):
