@@ -550,6 +550,12 @@ def test_each_page_is_in_the_navigation() -> None:
     assert sorted(listed) == sorted(page.removeprefix("docs/") for page in PAGES if page.startswith("docs/"))
 
 
+def test_the_readme_leads_to_each_guide() -> None:
+    """Someone who reads the pages in the repository finds all but the site's first page and its reference."""
+    lead = set(re.findall(r"\(docs/([\w-]+\.md)\)", text_of("README.md")))
+    assert lead == {path.name for path in DOCS.glob("*.md")} - {"index.md"}
+
+
 def test_the_readme_opens_with_what_it_is_the_picture_and_two_commands() -> None:
     """Under 150 lines; what it is, the picture, `make demo` and `make test`, then all else."""
     text = text_of("README.md")

@@ -59,7 +59,7 @@ def test_every_command_has_help_with_examples(tmp_path: Path, name: str) -> None
 def test_the_help_tells_how_to_complete_and_what_exit_codes_mean(tmp_path: Path) -> None:
     """The first page has what people look for first."""
     said = dbxdec(Project(tmp_path), "--help")
-    for text in ("_DBXDEC_COMPLETE=bash_source", "zsh_source", "fish_source", "Exit codes"):
+    for text in ("_DBXDEC_COMPLETE=bash_source", "zsh_source", "fish_source", "Exit codes", "3 a table can't be read"):
         assert text in said.out
 
 
