@@ -264,8 +264,18 @@ def test_a_source_that_is_overwritten_is_warned_of() -> None:
         )
         clean(with_feed().changes())
 
-    warned = {body.__name__: warning_checks.warn([of(body).dag]) for body in (reads, skips, fed)}
-    assert [name for name, found in warned.items() if any("overwrites" in str(one) for one in found)] == ["reads"]
+    def by_key() -> None:
+        merged = task(io_manager=lake.table("copy"))(merges)
+        merged(rewrites().changes(kind="latest", by="id"))
+
+    def merges(days: pl.LazyFrame) -> DeltaMerge:
+        raise NotImplementedError
+
+    warned = {body.__name__: warning_checks.warn([of(body).dag]) for body in (reads, by_key, skips, fed)}
+    hints = {name: str(one) for name, found in warned.items() for one in found if "overwrites" in str(one)}
+    assert list(hints) == ["reads", "by_key"]
+    # With a feed an overwrite gives a reader of rows those again that it stores again.
+    assert ['`kind="latest", by=...`' in hint for hint in hints.values()] == [True, False]
 
 
 def test_new_names_are_told_before_a_deploy() -> None:
