@@ -565,6 +565,15 @@ def test_the_readme_opens_with_what_it_is_the_picture_and_two_commands() -> None
     assert places == sorted(places)
 
 
+def test_the_answers_of_contributing_are_modules() -> None:
+    """CONTRIBUTING.md, "Where things are": a file that it names is the end of a path of the source."""
+    rows = [line for line in text_of("CONTRIBUTING.md").splitlines() if re.match(r"\| .*\? \|", line)]
+    named = {name for row in rows for name in re.findall(r"`([\w/]+\.py)`", row)}
+    sources = [path.as_posix() for path in (ROOT / "src").rglob("*.py")]
+    assert len(named) > 50
+    assert [name for name in sorted(named) if not any(path.endswith(f"/{name}") for path in sources)] == []
+
+
 def test_each_option_of_a_run_is_documented() -> None:
     """docs/local.md names every option of `dbxdec run`."""
     run = cli.get_command(click.Context(cli), "run")
