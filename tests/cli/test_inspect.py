@@ -112,6 +112,13 @@ class TestCheck:
         assert said.code == 2
         assert "no pyproject.toml" in said.err
 
+    def test_a_backend_that_runs_no_hooks_is_warned_of(self, project: Project) -> None:
+        """Here the hook runs all the same; the wheel of another tool would have no manifest."""
+        project.edit("pyproject.toml", '"hatchling.build"', '"setuptools.build_meta"')
+        said = run(project, "check")
+        assert (said.code, "1 warning" in said.out) == (0, True), said.err
+        assert "build-system.build-backend: the build backend is setuptools.build_meta" in said.err
+
 
 class TestShow:
     def test_all_jobs(self, project: Project) -> None:
