@@ -63,6 +63,13 @@ def check_parameters(
     return texts
 
 
+def check_names(job: Job, given: Iterable[str]) -> None:
+    """Raise RunError for names of parameters that the job does not have."""
+    known = {parameter.name: parameter for parameter in job.parameters}
+    if problems := [no_parameter(job.key, name, known) for name in given if name not in known]:
+        raise RunError(problems)
+
+
 def needs_value(parameter: JobParameter) -> Problem:
     """Return the problem of a parameter without a value."""
     return Problem(
