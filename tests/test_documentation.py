@@ -550,6 +550,12 @@ def test_each_page_is_in_the_navigation() -> None:
     assert sorted(listed) == sorted(page.removeprefix("docs/") for page in PAGES if page.startswith("docs/"))
 
 
+def test_the_readme_leads_to_each_guide() -> None:
+    """Someone who reads the pages in the repository finds all but the site's first page and its reference."""
+    lead = set(re.findall(r"\(docs/([\w-]+\.md)\)", text_of("README.md")))
+    assert lead == {path.name for path in DOCS.glob("*.md")} - {"index.md"}
+
+
 def test_the_readme_opens_with_what_it_is_the_picture_and_two_commands() -> None:
     """Under 150 lines; what it is, the picture, `make demo` and `make test`, then all else."""
     text = text_of("README.md")
@@ -557,6 +563,15 @@ def test_the_readme_opens_with_what_it_is_the_picture_and_two_commands() -> None
     opening, *_ = text.split("\n## ")
     places = [opening.index(part) for part in ("Databricks pipelines", "```\n", "$ make demo", "$ make test")]
     assert places == sorted(places)
+
+
+def test_the_answers_of_contributing_are_modules() -> None:
+    """CONTRIBUTING.md, "Where things are": a file that it names is the end of a path of the source."""
+    rows = [line for line in text_of("CONTRIBUTING.md").splitlines() if re.match(r"\| .*\? \|", line)]
+    named = {name for row in rows for name in re.findall(r"`([\w/]+\.py)`", row)}
+    sources = [path.as_posix() for path in (ROOT / "src").rglob("*.py")]
+    assert len(named) > 50
+    assert [name for name in sorted(named) if not any(path.endswith(f"/{name}") for path in sources)] == []
 
 
 def test_each_option_of_a_run_is_documented() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import polars as pl
@@ -264,8 +264,18 @@ def test_a_source_that_is_overwritten_is_warned_of() -> None:
         )
         clean(with_feed().changes())
 
-    warned = {body.__name__: warning_checks.warn([of(body).dag]) for body in (reads, skips, fed)}
-    assert [name for name, found in warned.items() if any("overwrites" in str(one) for one in found)] == ["reads"]
+    def by_key() -> None:
+        merged = task(io_manager=lake.table("copy"))(merges)
+        merged(rewrites().changes(kind="latest", by="id"))
+
+    def merges(days: pl.LazyFrame) -> DeltaMerge:
+        raise NotImplementedError
+
+    warned = {body.__name__: warning_checks.warn([of(body).dag]) for body in (reads, by_key, skips, fed)}
+    hints = {name: str(one) for name, found in warned.items() for one in found if "overwrites" in str(one)}
+    assert list(hints) == ["reads", "by_key"]
+    # With a feed an overwrite gives a reader of rows those again that it stores again.
+    assert ['`kind="latest", by=...`' in hint for hint in hints.values()] == [True, False]
 
 
 def test_new_names_are_told_before_a_deploy() -> None:
@@ -288,6 +298,36 @@ def test_new_names_are_told_before_a_deploy() -> None:
     changes = diff.difference(manifest(reads), manifest(renamed), {}, {}).changes
     added = next(change for change in changes if change.what == "reads.tasks.tidy")
     assert "its next run needs `--adopt tidy=...`" in str(added.effect)
+
+
+def test_a_new_name_of_the_job_is_told_before_a_deploy() -> None:
+    """So is a reader that has moved to another job; one that comes to a table that tasks share begins by itself."""
+
+    def reads() -> None:
+        clean(orders.changes())
+
+    def shares(*keys: str) -> Callable[[], None]:
+        def body() -> None:
+            for key in keys:
+                shared = lake.table("silver/all", shared=True)
+                clean.override(key=key, io_manager=shared)(orders.changes())
+
+        return body
+
+    def effects(old: Mapping[str, Callable[[], None]], new: Mapping[str, Callable[[], None]]) -> list[str]:
+        def made(bodies: Mapping[str, Callable[[], None]]) -> Manifest:
+            built = [of(body, key=key).dag for key, body in bodies.items()]
+            assert not checks.check(built)
+            return Manifest("p", "1", "b" * 64, "dbxdec 0", encode_jobs(built))
+
+        found = diff.difference(made(old), made(new), {}, {})
+        assert not any("changes later" in line for line in found.deploy)
+        return [change.what for change in found.changes if "--adopt clean=..." in str(change.effect)]
+
+    assert effects({"hourly": reads}, {"later": reads}) == ["later.tasks.clean"]
+    assert effects({"hourly": reads}, {"hourly": reads}) == []
+    assert effects({"hourly": shares("a")}, {"hourly": shares("a"), "later": shares("clean")}) == []
+    assert effects({"hourly": shares("a")}, {"later": shares("clean")}) == ["later.tasks.clean"]
 
 
 def test_a_source_that_may_not_be_there_yet_needs_a_reader_that_takes_none() -> None:

@@ -284,6 +284,7 @@ def test_a_table_that_each_run_replaces_ends_with_the_newest_day(project: Projec
 
 WRONG = {
     "a key as a parameter": (["-p", "day=2024-01-01"], "`day` is a key: write `day=2024-01-01` without -p"),
+    "a misspelt parameter": (["-p", "scael=2"], "did you mean `scale`?"),
     "a parameter of another type": (["-p", "scale=x"], "not of the type int"),
     "no key": (["scale=3"], "`scale` is no key of the job `delays`"),
     "a misspelt key": (["dya=2024-01-01"], "`dya` is no key of the job `delays`"),
@@ -305,6 +306,13 @@ def test_a_wrong_selection_says_what_to_write(project: Project, arguments: list[
     assert found.code == 2
     assert said in found.err
     assert not (project.root / "ran").exists()
+
+
+def test_a_misspelt_parameter_is_refused_where_there_is_no_run_to_make(project: Project) -> None:
+    """As where there is one: the same command is typed again and again."""
+    before = FIRST - dt.timedelta(days=1)
+    found = fill(project, f"day={before}", "-p", "scael=2", "--yes")
+    assert (found.code, found.out, "did you mean `scale`?" in found.err) == (2, "", True), found.err
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def test_every_command_has_help_with_examples(tmp_path: Path, name: str) -> None
 def test_the_help_tells_how_to_complete_and_what_exit_codes_mean(tmp_path: Path) -> None:
     """The first page has what people look for first."""
     said = dbxdec(Project(tmp_path), "--help")
-    for text in ("_DBXDEC_COMPLETE=bash_source", "zsh_source", "fish_source", "Exit codes"):
+    for text in ("_DBXDEC_COMPLETE=bash_source", "zsh_source", "fish_source", "Exit codes", "3 a table can't be read"):
         assert text in said.out
 
 
@@ -151,6 +151,53 @@ def test_what_is_misspelt_is_suggested(project: Project, arguments: list[str], n
     assert nearest in said.err
     assert "Traceback" not in said.err
     assert not (project.root / "lake").exists()
+
+
+TABLES = """
+import datetime as dt
+from dbxdec import bundle_variable, daily
+
+@task(io_manager=lake.table("days", expect={"some": "n > 0"}))
+def load(day: dt.date) -> pl.DataFrame:
+    return pl.DataFrame({"n": [1]})
+
+@task(io_manager=lake.table("copies"))
+def copy(days: pl.DataFrame) -> pl.DataFrame:
+    return days
+
+@job
+def delays(day: dt.date = daily(since=bundle_variable("first"), until=dt.date(2024, 1, 2))) -> None:
+    load(day)
+
+@job
+def new() -> None:
+    copy(lake.table("days").changes())
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["keys", "forget", "delays", "day=2024-01-01", "--yes"],
+        ["keys", "mark", "delays", "day=2024-01-01", "--yes"],
+        ["backfill", "delays", "--dry-run"],
+        ["missing"],
+        ["lag"],
+        ["expect", "days"],
+    ],
+    ids=" ".join,
+)
+def test_a_misspelt_variable_does_not_look_at_other_tables(tmp_path: Path, arguments: list[str]) -> None:
+    """Without a word these would ask, or change, the tables of the variable's own value."""
+    project = empty(tmp_path)
+    define(project, TABLES)
+    given = ["--var", "first=2024-01-01", "--var", "lak=elsewhere"]
+    said = dbxdec(project, *arguments, *given)
+    assert (said.code, said.out) == (2, "")
+    wrong = [line for line in said.err.splitlines() if "bundle variable" in line]
+    assert len(wrong) == 1, said.err
+    assert "uses the bundle variable `lak`" in wrong[0]
+    assert "did you mean `lake`?" in said.err
 
 
 @pytest.mark.slow

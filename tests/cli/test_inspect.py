@@ -111,6 +111,14 @@ class TestCheck:
         said = run(Project(tmp_path), "check")
         assert said.code == 2
         assert "no pyproject.toml" in said.err
+        assert "`dbxdec init`" in said.err
+
+    def test_a_backend_that_runs_no_hooks_is_warned_of(self, project: Project) -> None:
+        """Here the hook runs all the same; the wheel of another tool would have no manifest."""
+        project.edit("pyproject.toml", '"hatchling.build"', '"setuptools.build_meta"')
+        said = run(project, "check")
+        assert (said.code, "1 warning" in said.out) == (0, True), said.err
+        assert "build-system.build-backend: the build backend is setuptools.build_meta" in said.err
 
 
 class TestShow:
@@ -147,6 +155,13 @@ class TestShow:
         said = run(project, "show", "saels")
         assert said.code == 2
         assert "did you mean `sales`?" in said.err
+
+
+@pytest.mark.parametrize("command", ["show", "graph", "run"])
+def test_two_pipelines_at_once_are_refused(project: Project, command: str) -> None:
+    """One of them would be left out without a word."""
+    said = run(project, command, "sales", "--wheel", "pyproject.toml", "--package", "shop")
+    assert (said.code, said.out, "choose one" in said.err) == (2, "", True), said.err
 
 
 class TestGraph:

@@ -481,6 +481,25 @@ class TestPython:
         assert document["experimental"]["scripts"]["preinit"] == "cd 'my shop' && dbxdec bundle"
         assert document["include"] == ["my shop/resources/*.yml"]
 
+    def test_the_script_builds_each_project_of_the_bundle(self, tmp_path: Path) -> None:
+        """A second project is not taken for built because the first is: what to write is said, until it is there."""
+        (tmp_path / ".git").mkdir()
+        bundle = tmp_path / "databricks.yml"
+
+        def told(folder: str, script: str) -> list[str]:
+            bundle.write_text(f"{BUNDLE}experimental:\n  scripts:\n    preinit: {script}\n")
+            return [
+                note.rpartition("preinit: ")[2] for note in made(tmp_path / folder, SHOP).notes if "preinit" in note
+            ]
+
+        first = "cd shop && dbxdec bundle"
+        assert told("shop", first) == []
+        (both,) = told("billing", first)
+        assert both == "(cd shop && dbxdec bundle) && (cd billing && dbxdec bundle)"
+        assert told("billing", both) == told("shop", both) == []
+        assert told("shop-2", both) == [f"{both} && (cd shop-2 && dbxdec bundle)"]
+        assert told("billing", "for d in */; do (cd $d && dbxdec bundle); done") == []
+
     def test_a_loader_of_one_s_own_stays(self, tmp_path: Path) -> None:
         """What to add to it is said, and once it is there no more."""
         own = "def load_resources(bundle):\n    return resources\n"

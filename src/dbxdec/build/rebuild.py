@@ -56,7 +56,10 @@ def find_project(folder: Path) -> Path:
     """Return the root of the project that `folder` is in. Raises ConfigError when it is in none."""
     root = freshness.project_root(str(folder))
     if root is None:
-        raise ConfigError(f"there is no pyproject.toml in {folder} or in a folder above it")
+        raise ConfigError(
+            f"there is no pyproject.toml in {folder} or in a folder above it",
+            hint="go to the project's folder, or make one: `dbxdec init`",
+        )
     return Path(root)
 
 

@@ -14,7 +14,11 @@ from dbxdec.records import dataclass
 from dbxdec.support import documents
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from dbxdec.build.building import Build
+
+_BACKEND = "hatchling.build"
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def read_tree(root: Path, only: str | None = None) -> Tree:
 
     Raises DbxdecError with every mistake, as a build would, and ConfigError when hatchling refuses the project.
     """
-    documents.toml_of(root / "pyproject.toml")  # hatchling's own message names no file
+    document = documents.toml_of(root / "pyproject.toml")  # hatchling's own message names no file
     app = _Listening()
     try:
         builder = WheelBuilder(str(root), app=app)
@@ -66,7 +70,8 @@ def read_tree(root: Path, only: str | None = None) -> Tree:
         for name, hook in hooks.items():
             if name == config.HOOK:
                 made = hook.prepare(build_data, only)
-                return Tree(root, made, (*map(Problem, app.warnings), *made.discovered.warnings, *made.warnings))
+                own = (*_of_backend(document), *map(Problem, app.warnings))
+                return Tree(root, made, (*own, *made.discovered.warnings, *made.warnings))
             hook.initialize("standard", build_data)
     except DbxdecError:
         raise
@@ -75,3 +80,16 @@ def read_tree(root: Path, only: str | None = None) -> Tree:
             raise
         raise ConfigError(said) from None
     raise config.hook_is_missing()
+
+
+def _of_backend(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a warning for a backend that runs no hooks of hatchling: here they run, in builds by other tools not."""
+    system = document.get("build-system")
+    backend = system.get("build-backend") if isinstance(system, dict) and "backend-path" not in system else None
+    if isinstance(backend, str) and backend != _BACKEND:
+        yield Problem(
+            f"the build backend is {backend}, which does not run dbxdec's hook: a wheel by `python -m build`, "
+            "`uv build` or pip has neither manifest nor `dbxdec-run`",
+            "build-system.build-backend",
+            f'write `build-backend = "{_BACKEND}"`; `dbxdec init` says what else moves',
+        )

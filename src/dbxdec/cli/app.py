@@ -117,7 +117,7 @@ def cli() -> None:
 
     \b
     Exit codes: 0 all is well, 1 a pipeline has failed or has mistakes, 2 wrong usage or
-    settings, 130 interrupted. Data goes to stdout, messages to stderr.
+    settings, 3 a table can't be read, 130 interrupted. Data goes to stdout, messages to stderr.
 
     \b
     Completion of commands, jobs, tasks and runs:

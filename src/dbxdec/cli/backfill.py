@@ -114,7 +114,7 @@ def command(
     from dbxdec.local.inside import check_inside
     from dbxdec.local.key_runs import Meanwhile
     from dbxdec.local.missing import keys_of, variables_of
-    from dbxdec.local.parameters import check_parameters, jobs_run_by, refuse_readers
+    from dbxdec.local.parameters import check_names, check_parameters, check_variables, jobs_run_by, refuse_readers
     from dbxdec.local.parameters import variables_of as variables_of_run
     from dbxdec.local.question import Question
     from dbxdec.local.request import RunRequest
@@ -123,6 +123,7 @@ def command(
     build, source = find(job, here, None, None)
     found = build.manifest.job(job)
     refuse_readers(build.manifest, found)
+    check_variables(build.manifest, variables)
     if not any(parameter.key for parameter in found.parameters):
         raise RunError(f"the job `{job}` has no key", hint="give it one: `day: dt.date = daily(since=...)`")
     given = options.selection(keys)
@@ -147,6 +148,7 @@ def command(
         return
     if job_id is not None or host is not None or profile is not None:
         raise click.UsageError("--job-id, --host and --profile say where a target is: give its name by --target")
+    check_names(found, parameters)  # their values belong to a run, and there may be none to make
     root = ledger.lake(here)
     names = variables_of(found) | variables_of_run(build.manifest, found, parameters)
     values = local_values(names, variables, here)

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 def command(as_json: bool, github: bool) -> None:
     """Find every mistake that a build of the project in this folder would find, and build nothing.
 
-    The exit code is 1 where there are mistakes in the pipelines, 2 where the project's settings are wrong.
+    The exit code is 1 where there are mistakes in the pipelines, 2 where the project's settings or its bundle are
+    wrong, or lack what a job names: a variable, a notebook, a file.
 
     \b
     Examples:

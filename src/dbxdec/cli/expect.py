@@ -48,13 +48,15 @@ def command(
       dbxdec expect silver/flights
       dbxdec expect flights -p day=2024-01-31 --target prod --json
     """
-    from dbxdec.local.parameters import check_parameters, needs_value  # their imports take longer than `--help`
+    # Their imports take longer than `--help`.
+    from dbxdec.local.parameters import check_parameters, check_variables, needs_value
     from dbxdec.local.question import Question, answer_of
 
     here = home()
     manifest = pipelines.chosen(here).manifest
     found = _of_table(manifest, table)
     build, _ = find(found[0][0].key, here, None, None)
+    check_variables(build.manifest, variables)
     _refuse_unknown(parameters, {parameter.name for job, _, _ in found for parameter in job.parameters})
     names = {name for job, _, _ in found for name in job.variables}
     values = local_values(names, variables, here, target)

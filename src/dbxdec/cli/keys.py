@@ -118,12 +118,14 @@ def _change(
 
     from dbxdec.local.asked import asked_keys
     from dbxdec.local.missing import change_of, keys_of, variables_of
+    from dbxdec.local.parameters import check_variables
     from dbxdec.local.question import Question
     from dbxdec.model import run_keys
     from dbxdec.runtime.marking import Change
 
     here, out = home(), console()
     build, _ = find(name, here, None, None)
+    check_variables(build.manifest, given)
     job = build.manifest.job(name)
     if not any(parameter.key for parameter in job.parameters):
         raise RunError(f"the job `{name}` has no key", hint="give it one: `day: dt.date = daily(since=...)`")

@@ -40,7 +40,8 @@ def command(job: str | None, target: str | None, variables: dict[str, str], as_j
       dbxdec lag
       dbxdec lag orders --target prod --json
     """
-    from dbxdec.local.question import Question, answer_of  # their imports take longer than `--help`
+    from dbxdec.local.parameters import check_variables  # their imports take longer than `--help`
+    from dbxdec.local.question import Question, answer_of
 
     here = home()
     manifest = pipelines.chosen(here, job=job).manifest
@@ -49,6 +50,7 @@ def command(job: str | None, target: str | None, variables: dict[str, str], as_j
         what = f"no task of the job `{job}`" if job is not None else f"no task of {manifest.project}"
         raise RunError(f"{what} reads what is new in a table", hint='`io.table("...").changes()` as its argument')
     build, _ = find(jobs[0].key, here, None, None)
+    check_variables(build.manifest, variables)
     root = None if target is not None else ledger.lake(here)
     names = {name for one in jobs for name in one.variables}
     question = Question(build, local_values(names, variables, here, target), here, root)

@@ -65,6 +65,7 @@ def command(
       dbxdec missing delays -t prod --on-platform
     """
     from dbxdec.local.missing import keys_of, variables_of  # their imports take longer than `--help`
+    from dbxdec.local.parameters import check_variables
     from dbxdec.local.question import Question
 
     if target is None and (on_platform or job_id is not None or host is not None or profile is not None):
@@ -79,6 +80,7 @@ def command(
             f"{what}, so nothing says what there should be", hint="give it one: `day: dt.date = daily(since=...)`"
         )
     build, _ = find(keyed[0].key, here, None, None)
+    check_variables(build.manifest, variables)
     names = set().union(*map(variables_of, keyed))
     root = None if target is not None else ledger.lake(here)
     question = Question(build, local_values(names, variables, here, target), here, root)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from dbxdec.cli import source
 from dbxdec.errors import ManifestError, listed
 from dbxdec.runtime.installed import find_manifest, installed_manifests
@@ -21,6 +23,8 @@ def chosen(folder: Path, *, wheel: Path | None = None, package: str | None = Non
     As `dbxdec run` does, it takes the installed one when the tree can't be read here, or if no tree is here, and
     ignores the mistakes of other jobs than `job`.
     """
+    if wheel is not None and package is not None:
+        raise click.UsageError("--wheel and --package both say which pipeline it is: choose one")
     if wheel is not None:
         return source.of_wheel(wheel)
     if package is not None:

@@ -389,7 +389,10 @@ class IoManager(ABC):
         bound = self if name is None else self.table(name)
         bound.check_name()
         if bound._table is None and receipt is None:
-            raise RunError("the location of a task's result is known only while the task runs", hint="`io.uri('name')`")
+            raise RunError(
+                "the location of a task's result is known only while the task runs",
+                hint="name the table: `io.table('name').read()`, `io.uri('name')`",
+            )
         template = bound.template(job, task)
         if template is None or "{job}" in template or "{task}" in template:
             raise RunError(f"{type(self).__name__} can't resolve the location of {name!r} outside a task: {template}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SHOWN, _LONGEST = 5, 40
 _ALREADY = "already written by"
+_NO_PARAMETER = ("value", "the table")  # what a context says that no task's parameter has made: `.read()` by hand
 
 
 def already(
@@ -86,6 +87,10 @@ def conflict(context: OutputContext, said: str) -> RunError:
 
 def not_written(context: InputContext) -> NotWrittenError:
     """Return the error of a read that finds nothing: no write in this run, or no table yet."""
+    if context.producer is None and not context.started and context.parameter in _NO_PARAMETER:
+        return NotWrittenError(
+            f"there is nothing at {context.uri}", hint="check the path, and that a run has written the table"
+        )
     if context.producer is None:
         return NotWrittenError(
             f"there is nothing at {context.uri}, which the parameter `{context.parameter}` reads",

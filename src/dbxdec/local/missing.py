@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, counted, did_you_mean, listed
 from dbxdec.local.asked import Asked, first_key, key_parameters, last_key, moment_of_key
+from dbxdec.local.parameters import in_keys
 from dbxdec.local.question import answer_of
 from dbxdec.model import required, run_keys
 from dbxdec.model.dag import RESULT
-from dbxdec.model.variables import names_in, resolve
+from dbxdec.model.variables import resolve
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
@@ -176,8 +177,7 @@ def absence(table: Table, job: str) -> Problem:
 
 def variables_of(job: Job) -> set[str]:
     """Return the bundle variables that tell where the tables of `job` are and which keys there should be."""
-    since = [parameter.key.since for parameter in key_parameters(job) if parameter.key and parameter.key.is_period]
-    return set(job.variables) | names_in([text for text in since if text is not None])
+    return set(job.variables) | in_keys(job)
 
 
 def keys_of(job: Job, question: Question, asked: Mapping[str, Asked] = MappingProxyType({})) -> Keys:

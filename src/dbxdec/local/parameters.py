@@ -63,6 +63,13 @@ def check_parameters(
     return texts
 
 
+def check_names(job: Job, given: Iterable[str]) -> None:
+    """Raise RunError for names of parameters that the job does not have."""
+    known = {parameter.name: parameter for parameter in job.parameters}
+    if problems := [no_parameter(job.key, name, known) for name in given if name not in known]:
+        raise RunError(problems)
+
+
 def needs_value(parameter: JobParameter) -> Problem:
     """Return the problem of a parameter without a value."""
     return Problem(
@@ -129,6 +136,12 @@ def variables_of(manifest: Manifest, job: Job, given: Collection[str] = ()) -> s
     return names
 
 
+def in_keys(job: Job) -> set[str]:
+    """Return the bundle variables that say with which key the keys of `job` begin."""
+    keys = [parameter.key for parameter in job.parameters if parameter.key is not None and parameter.key.is_period]
+    return names_in([key.since for key in keys if key.since is not None])
+
+
 def _in_defaults(job: Job, given: Collection[str]) -> set[str]:
     return names_in([parameter.default for parameter in job.parameters if parameter.name not in given])
 
@@ -159,7 +172,8 @@ def refuse_readers(manifest: Manifest, job: Job) -> None:
 
 def check_variables(manifest: Manifest, given: Iterable[str]) -> None:
     """Raise RunError for names that no job of the project uses: otherwise a misspelt name would be ignored silently."""
-    known = sorted(set().union(*(variables_of(manifest, job) for job in manifest.jobs), {TARGET}))
+    used = (variables_of(manifest, job) | in_keys(job) for job in manifest.jobs)
+    known = sorted(set().union(*used, {TARGET}))
     problems = [
         Problem(
             f"no job of {manifest.project} uses the bundle variable `{name}`",

@@ -32,13 +32,16 @@ def rewritten_sources(jobs: Iterable[Job]) -> Iterator[Problem]:
             target = _target(job, binding)
             if changes.on_rewrite == "error" and target is not None and place(target) in writers:
                 by, writer = writers[place(target)]
+                # The rows of an overwrite are inserted ones: without this a running total would count a day twice.
+                once = ', and read `kind="latest", by=...` where a row that is stored again is no new one'
                 yield Problem(
                     f"the task `{job.key}.{task.key}` reads what is new in {target} (`{name}`), which "
                     f"`{by.key}.{writer.key}` overwrites: after the next such write its run fails, since nothing tells "
                     "what has changed",
                     task.called_at or task.source,
-                    f'give that table a change data feed: `properties={{"{FEED_PROPERTY}": True}}`; or append, or '
-                    'leave such versions out: `.changes(on_rewrite="skip")`',
+                    f'give that table a change data feed: `properties={{"{FEED_PROPERTY}": True}}`'
+                    f"{once if changes.kind == 'rows' else ''}; or append, or leave such versions out: "
+                    '`.changes(on_rewrite="skip")`',
                     (job.key,),
                 )
 

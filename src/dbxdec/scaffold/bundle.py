@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def edit(bundle: Bundle, text: str, wanted: Wanted) -> YamlEditing:
     editing = YamlEditing(bundle.main.path.name, text)
     if wanted.resources is not None:
         _include(editing, bundle, wanted.resources)
-        _preinit(editing, bundle, script(wanted.folder, uv=wanted.uv))
+        _preinit(editing, bundle, wanted.folder, script(wanted.folder, uv=wanted.uv))
     if wanted.loader is not None:
         _python(editing, bundle, wanted.loader)
         _artifact(editing, bundle, *wanted.wheels)
@@ -81,16 +82,31 @@ def _include(editing: YamlEditing, bundle: Bundle, resources: str) -> None:
         editing.append(("include",), pattern, f"{editing.file}, under `include`:\n  - {pattern}")
 
 
-def _preinit(editing: YamlEditing, bundle: Bundle, command: str) -> None:
+def _preinit(editing: YamlEditing, bundle: Bundle, folder: str, command: str) -> None:
     found = at(bundle.get("experimental", "scripts"), "preinit")
     if found is None:
         editing.put(("experimental", "scripts", "preinit"), command)
-    elif COMMAND not in str(found):
-        lines = "".join(f"\n      {line}" for line in [*str(found).splitlines(), command])
+    elif not _builds(str(found), folder):
+        present = str(found).splitlines()
+        together = "|" + "".join(f"\n      {line}" for line in [*present, command])
+        # It is one script: a `cd` without parentheses would count for what follows.
+        if len(present) == 1 and present[0].startswith(("cd ", "(")):
+            together = f"{_apart(present[0])} && {_apart(command)}"
         editing.notes.append(
             f"{editing.file}: `preinit` under `experimental.scripts` has a command; have it run dbxdec's as well:\n"
-            f"    preinit: |{lines}"
+            f"    preinit: {together}"
         )
+
+
+def _builds(script: str, folder: str) -> bool:
+    """Return whether a script runs dbxdec's command in `folder`; one that lists folders by itself may."""
+    if COMMAND not in script or folder == ".":
+        return COMMAND in script
+    return bool(set("*$") & set(script)) or re.search(rf"(?<![\w-]){re.escape(folder)}(?![\w-])", script) is not None
+
+
+def _apart(command: str) -> str:
+    return command if command.startswith("(") else f"({command})"
 
 
 def _python(editing: YamlEditing, bundle: Bundle, loader: str) -> None:

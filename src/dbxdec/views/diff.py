@@ -13,7 +13,7 @@ from dbxdec.views import texts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from dbxdec.model.dag import Job, Task
+    from dbxdec.model.dag import Job, Output, Task
     from dbxdec.model.manifest import Manifest
 
 Kind = Literal["added", "removed", "changed"]
@@ -40,19 +40,53 @@ class Difference:
     deploy: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The tasks that write each place, by their names, before and after."""
+
+    before: Mapping[str, set[tuple[str, str]]]
+    after: Mapping[str, set[tuple[str, str]]]
+
+    def begins(self, old: Task | None, new: Task) -> str | None:
+        """Return what the next run of a task needs that reads what is new under a name that the build did not have.
+
+        How far it has read is noted under the names of job, task and parameter, in a table that has rows by then.
+        `old` is the task of these names. A table that tasks share has rows of each, and a further one begins in it.
+        """
+        known = dag.changes_of(old) if old is not None else {}
+        strange = [name for name in dag.changes_of(new) if name not in known]
+        if not strange or not any(self._has_rows(output) for output in new.outputs.values()):
+            return None
+        return f"nothing tells up to where it has read {', '.join(strange)}: its next run needs `--adopt {new.key}=...`"
+
+    def _has_rows(self, output: Output) -> bool:
+        place = checks.place(output.target) if output.target else ""
+        writers = self.before.get(place, set())
+        return bool(writers) and not (output.shared and writers <= self.after[place])
+
+
+def _writers(made: Manifest) -> dict[str, set[tuple[str, str]]]:
+    found: dict[str, set[tuple[str, str]]] = {}
+    for job in made.jobs:
+        for task in job.tasks:
+            for output in task.outputs.values():
+                if output.target:
+                    found.setdefault(checks.place(output.target), set()).add((job.key, task.key))
+    return found
+
+
 def difference(old: Manifest, new: Manifest, old_files: Mapping[str, str], new_files: Mapping[str, str]) -> Difference:
     """Compare two builds. Files are digests by path in the wheel."""
     changes = []
     before, after = {job.key: job for job in old.jobs}, {job.key: job for job in new.jobs}
+    written = _Written(_writers(old), _writers(new))
     for key in [*before, *(key for key in after if key not in before)]:
         if key not in after:
             changes.append(Change("removed", key, effect="the job is deleted, together with its run history"))
         elif key not in before:
-            changes.append(
-                Change("added", key, effect=f"the job is created, with {counted(len(after[key].tasks), 'task')}")
-            )
+            changes += _created(after[key], written)
         else:
-            changes += _job(before[key], after[key])
+            changes += _job(before[key], after[key], written)
             changes += _texts(key, _libraries(old), _libraries(new))
     files = tuple(_texts("", old_files, new_files))
     pins = tuple(_texts("", _pins(old), _pins(new)))
@@ -67,6 +101,7 @@ def _deploy(
         return
     jobs = {kind: [c.what for c in changes if c.kind == kind and "." not in c.what] for kind in ("added", "removed")}
     updated = list(dict.fromkeys(c.what.partition(".")[0] for c in changes if "." in c.what))
+    updated = [key for key in updated if key not in jobs["added"]]
     for kind, verb in (("added", "creates"), ("removed", "deletes")):
         if jobs[kind]:
             yield f"A deploy {verb} {', '.join(jobs[kind])}."
@@ -112,7 +147,14 @@ def _with_digest(made: Manifest, text: str) -> str:
     return f"{text} ({made.wheels[text][:12]})" if text in made.wheels else text
 
 
-def _job(old: Job, new: Job) -> Iterator[Change]:
+def _created(job: Job, written: _Written) -> Iterator[Change]:
+    yield Change("added", job.key, effect=f"the job is created, with {counted(len(job.tasks), 'task')}")
+    for task in job.tasks:
+        if begins := written.begins(None, task):
+            yield Change("added", f"{job.key}.tasks.{task.key}", effect=begins)
+
+
+def _job(old: Job, new: Job, written: _Written) -> Iterator[Change]:
     key = new.key
     docs = [{"doc": text} if (text := _one_line(job.doc)) else {} for job in (old, new)]
     yield from _texts(key, *docs)
@@ -133,27 +175,14 @@ def _job(old: Job, new: Job) -> Iterator[Change]:
         elif name not in before:
             targets = [o.target for o in after[name].outputs.values() if o.target]
             words = [f"writes {', '.join(targets)}"] if targets else []
-            words += [adopts] if (adopts := _begins(old, after[name])) else []
+            words += [adopts] if (adopts := written.begins(None, after[name])) else []
             yield Change("added", place, effect="; ".join(words) or None)
         else:
-            yield from _task(place, before[name], after[name], _begins(old, after[name]))
+            yield from _task(place, before[name], after[name], written.begins(before[name], after[name]))
 
 
 def _parameters(job: Job) -> dict[str, str]:
     return {p.name: f"{p.type} = {texts.parameter(p)}" for p in job.parameters}
-
-
-def _begins(old: Job, new: Task) -> str | None:
-    """Return what the next run of a task needs that reads what is new under a name that the job did not have.
-
-    How far it has read is noted under the names of the task and its parameter, in a table that has rows by then.
-    """
-    before = next((dag.changes_of(task) for task in old.tasks if task.key == new.key), {})
-    strange = [name for name in dag.changes_of(new) if name not in before]
-    there = {checks.place(output.target) for task in old.tasks for output in task.outputs.values() if output.target}
-    if not strange or there.isdisjoint(checks.place(output.target) for output in new.outputs.values() if output.target):
-        return None
-    return f"nothing tells up to where it has read {', '.join(strange)}: its next run needs `--adopt {new.key}=...`"
 
 
 def _task(place: str, old: Task, new: Task, begins: str | None) -> Iterator[Change]:

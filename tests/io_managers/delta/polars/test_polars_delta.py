@@ -416,8 +416,12 @@ class TestReading:
     def test_a_task_gets_the_engines_own_handle(self, tmp_path: Path) -> None:
         """For what it does itself with a table, by the name that the manager knows."""
         lake = PolarsDeltaIoManager(tmp_path, mode="append")
-        with pytest.raises(NotWrittenError, match="there is nothing at"):
-            lake.delta_table("t")
+        for by_hand in (lake.delta_table, lambda name: lake.table(name).read()):
+            with pytest.raises(NotWrittenError, match="there is nothing at") as refused:
+                by_hand("t")
+            assert "parameter" not in str(refused.value)  # nobody has one here
+        with pytest.raises(RunError, match=r"name the table: `io.table\('name'\).read\(\)`"):
+            lake.read()
         lake.table("t").write(output(tmp_path / "t"), frame(1, 2))
         lake.delta_table("t").delete("x = 1")
         assert lake.table("t").delta_table().version() == 1
