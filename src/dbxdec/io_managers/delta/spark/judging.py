@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import ExpectationError, Problem, RunError, listed
 from dbxdec.io_managers.delta import judging
 from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Unique
-from dbxdec.io_managers.delta.spark import predicates
+from dbxdec.io_managers.delta.spark import counting, predicates
 from dbxdec.io_managers.delta.spark.fixed_conditions import refuse
 from dbxdec.io_managers.delta.sql import SPARK_SQL
 from dbxdec.io_managers.spark_errors import first_line
@@ -225,31 +225,32 @@ class Marked:
         """Return how all expectations came out, by a query. The frame must give the same rows each time."""
         (row,) = self.frame.agg(*self.counts()).collect()
         kept = self.kept
-        return self.came_out(tuple(row), lambda rule: self._shared(kept, rule))
+        return self.came_out(tuple(row), lambda rule: self._shared(kept, rule, row[0]))
 
     def shared(self, rule: Unique) -> tuple[int, int]:
         """Return how many of the rows that are kept have values that others have, too, and of how many."""
-        return self._shared(self.kept, rule), self.kept.count()
+        kept = self.kept
+        number = kept.count()
+        return self._shared(kept, rule, number), number
 
-    def _shared(self, kept: Any, rule: Unique) -> int:
-        """Return how many rows have values that other rows have, too."""
+    def _shared(self, kept: Any, rule: Unique, number: int) -> int:
+        """Return how many rows, of about as many, have values that other rows have, too."""
         from pyspark.sql import functions
 
-        columns = [functions.col(quoted(name)).alias(f"c{i}") for i, name in enumerate(rule.columns)]
-        rows = kept.select(*columns, functions.lit(1).alias("own"))
+        keys = [f"c{i}" for i in range(len(rule.columns))]
+        columns = [functions.col(quoted(name)).alias(key) for key, name in zip(keys, rule.columns, strict=True)]
+        rows = kept.select(*columns, functions.lit(1).alias(counting.OWN))
         there = self.judge.there() if rule.of == "table" else None
         if there is not None:
             known = {name.lower() for name in there.columns}
             # A column that is new to the table is null in the rows that are there.
             others = [
-                (functions.col(quoted(name)) if name.lower() in known else functions.lit(None)).alias(f"c{i}")
-                for i, name in enumerate(rule.columns)
+                (functions.col(quoted(name)) if name.lower() in known else functions.lit(None)).alias(key)
+                for key, name in zip(keys, rule.columns, strict=True)
             ]
-            rows = rows.unionAll(there.select(*others, functions.lit(0).alias("own")))
-        grouped = rows.groupBy(*(f"c{i}" for i in range(len(rule.columns))))
-        several = grouped.agg(functions.count(functions.lit(1)).alias("number"), functions.sum("own").alias("own"))
-        (row,) = several.where("number > 1").agg(functions.sum("own")).collect()
-        return int(row[0] or 0)
+            rows = rows.unionAll(there.select(*others, functions.lit(0).alias(counting.OWN)))
+            number += there.count()
+        return counting.sharing(rows, keys, number)
 
     def settled(self) -> list[Outcome]:
         """Return how the expectations came out, and store the dropped rows where they are kept.
