@@ -416,15 +416,23 @@ class TestFiles:
         native(project, fields)
         assert_fine(project)
 
-    def test_an_extra_library(self, project: Project) -> None:
+    @pytest.mark.parametrize("library", ["libs/own-1-py3-none-any.whl", "own-1-py3-none-any.whl", "own*.whl"])
+    def test_an_extra_library(self, project: Project, library: str) -> None:
         """A wheel among the extra libraries that is not there is named by its setting, once."""
-        project.edit(
-            "pyproject.toml",
-            "[tool.dbxdec.variables]",
-            '[tool.dbxdec]\nextra-libraries = ["libs/own-1-py3-none-any.whl"]\n[tool.dbxdec.variables]',
-        )
-        assert_found(project, "tool.dbxdec.extra-libraries: 'libs/own-1-py3-none-any.whl' is not there")
+        add_library(project, library)
+        assert_found(project, f"tool.dbxdec.extra-libraries: {library!r} is not there")
         assert str(found(project).errors).count("is not there") == 1
+
+    @pytest.mark.parametrize("library", ["own @ https://x.example/own-1-py3-none-any.whl", "own[a]@https://x/own.whl"])
+    def test_a_requirement_with_the_url_of_a_wheel(self, project: Project, library: str) -> None:
+        """It is no file of the project."""
+        add_library(project, library)
+        assert_fine(project)
+
+
+def add_library(project: Project, library: str) -> None:
+    settings = "[tool.dbxdec.variables]"
+    project.edit("pyproject.toml", settings, f'[tool.dbxdec]\nextra-libraries = ["{library}"]\n{settings}')
 
 
 class TestPlaces:

@@ -216,6 +216,7 @@ def _resources(document: Document) -> Iterator[tuple[str, ...]]:
 
 def _files(bundle: Bundle, root: Path, uses: Iterable[_Use], manifest: Manifest) -> Iterator[Problem]:
     """Yield files of the project that a job names and that don't exist, or are of another kind."""
+    from dbxdec.build.codegen.environments import is_wheel
     from dbxdec.build.codegen.libraries import shipped
     from dbxdec.build.codegen.paths import local_paths
 
@@ -235,12 +236,7 @@ def _files(bundle: Bundle, root: Path, uses: Iterable[_Use], manifest: Manifest)
             elif found := localfiles.wrong(root, path):
                 yield Problem(f"{use.owner} has the `{path.field}` {path.path!r}, {found[0]}", use.where, found[1])
     for library in manifest.libraries:
-        if (
-            library.endswith(".whl")
-            and "/" in library
-            and "${" not in library
-            and not localfiles.is_there(root, library)
-        ):
+        if is_wheel(library) and not localfiles.is_there(root, library):
             hint = "its path starts at the project's root"
             yield Problem(f"{library!r} is not there", "tool.dbxdec.extra-libraries", hint)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from dbxdec.build import own_wheel
+from dbxdec.build.codegen.environments import is_wheel
 from dbxdec.build.codegen.libraries import FOLDER, local_version, own_name
 from dbxdec.build.codegen.paths import is_local
 from dbxdec.build.wheels import opened
@@ -59,7 +60,7 @@ def extra_of(root: Path, libraries: Sequence[str]) -> Extra:
     warnings: list[Problem] = []
     watched: list[str] = []
     for i, text in enumerate(libraries):
-        if not text.endswith(".whl") or "@" in text or not is_local(text):
+        if not is_wheel(text) or not is_local(text):
             found.append(text)
             continue
         paths = _matches(root, text)

@@ -173,13 +173,15 @@ class TestDefinition:
         def one() -> None:
             first.override(libraries=[{"maven": {"coordinates": "a:b:1"}}])()
 
-        definition = made(one, extra=("wheels/x.whl", "polars>=1"))["one"]
+        extra = ("wheels/x.whl", "polars>=1", "y[a]@https://x.example/y-1-py3-none-any.whl")
+        definition = made(one, extra=extra)["one"]
         (form,) = definition["tasks"]
         assert form["job_cluster_key"] == "small"
         assert form["libraries"] == [
             {"whl": WHEEL},
             {"whl": "wheels/x.whl"},
             {"pypi": {"package": "polars>=1"}},
+            {"pypi": {"package": "y[a]@https://x.example/y-1-py3-none-any.whl"}},
             {"maven": {"coordinates": "a:b:1"}},
         ]
         assert definition["job_clusters"] == [

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HEAD = """
 import contextlib
 import dbxdec
-from dbxdec import context, each, get_task_value, job, params, set_task_value, task
+from dbxdec import context, each, get_task_value, job, params, set_task_value, task, task_values
 
 
 @task
@@ -76,6 +76,8 @@ def task_with(*lines: str) -> str:
         ("get_task_value('prodcer', 'rows')", "asks for a task value of `prodcer`, but the job `daily` has no such task | did you mean `producer`?"),
         ("get_task_value(key='rows', task_key='prodcer')", "has no such task"),
         ("dbxdec.get_task_value('producer', 'rwos')", "asks for the value `rwos` of the task `producer`, but nothing sets it | did you mean `rows`?"),
+        ("task_values.get('producer', 'rwos')", "asks for the value `rwos` of the task `producer`, but nothing sets it | did you mean `rows`?"),
+        ("dbxdec.task_values.get('prodcer', key='rows')", "has no such task | did you mean `producer`?"),
         ("get_task_value('side', 'count')", "asks for a task value of `side`, but does not run after it | run it later: `.after(...)`"),
         ("get_task_value('here', 'count')", "does not run after it"),
         ("get_task_value('many', 'rows')", "which runs for each of many items | the platform does not keep task values per iteration"),
@@ -101,6 +103,7 @@ def test_a_name_that_the_job_lacks_is_an_error_at_its_line(tmp_path: Path, line:
         ["print([params.nope for params in ()])"],
         ["get_task_value('producer', 'rows')", "get_task_value('producer', 'return_value')"],
         ["get_task_value('nobody', 'rows', None)", "get_task_value('nobody', 'rows', default=3)"],
+        ["task_values.get('producer', 'rows')", "task_values.get('nobody', 'rows', None)"],
         ["get_task_value(*('nobody', 'rows'))", "get_task_value(**{'task_key': 'x', 'key': 'y'})"],
         ["name = 'x'", "get_task_value(name, 'rows')", "get_task_value('producer', name)"],
     ],
@@ -156,6 +159,11 @@ class TestValuesAsArguments:
             "from dbxdec import set_task_value as leave\n",
             "def leave(dbutils: object) -> None:\n    dbutils.jobs.taskValues.set('rwos', 1)\n",
             "def leave() -> None:\n    set_task_value('rwos', 1)\n",
+            "from dbxdec import task_values\n\n\ndef leave() -> None:\n    task_values.set('rwos', 1)\n",
+            "import dbxdec\n\n\ndef leave() -> None:\n    dbxdec.task_values.set(key='rwos', value=1)\n",
+            "from dbxdec import task_values\n\n\ndef leave(key: str) -> None:\n    task_values.set(key, 1)\n",
+            "from dbxdec import task_values as values\n\nvalues.set('rwos', 1)\n",
+            "from dbxdec import task_values\n\nKEYS = list(map(task_values.set, (), ()))\n",
         ],
     )
     def test_one_that_some_line_may_set_is_none(self, tmp_path: Path, text: str) -> None:

@@ -332,6 +332,16 @@ def test_nested_values_are_in_ndjson_and_refused_in_csv(target: Path) -> None:
         PolarsNdjsonIoManager("unused", mode="overwrite").write(output(target), pl.DataFrame({"x": [b"a"]}))
 
 
+@pytest.mark.parametrize("kind", [pl.Struct({}), pl.List(pl.Struct({})), pl.Struct({"a": pl.Struct({})}), pl.Object()])
+def test_columns_that_parquet_has_no_type_for_are_named(kind: pl.DataType, target: Path) -> None:
+    """The error comes before anything is written, and does not point to the manager that raises it."""
+    data = pl.DataFrame({"ok": [1], "x": pl.Series([None], dtype=kind)})
+    with pytest.raises(RunError, match=r"PolarsParquetIoManager can't store 'x' \(") as caught:
+        PolarsParquetIoManager("unused").write(output(target), data)
+    assert "PolarsParquetIoManager" not in str(caught.value.problems[0].hint)
+    assert not target.exists()
+
+
 class TestPartitions:
     """PolarsParquetIoManager with `partition_by`."""
 

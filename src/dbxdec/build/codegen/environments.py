@@ -49,6 +49,11 @@ def local_file(dependency: str) -> tuple[str, str] | None:
     return ("", text) if _FILE.fullmatch(text) and not is_else else None
 
 
+def is_wheel(dependency: str) -> bool:
+    """Return whether `dependency` is the path or the URL of a wheel, not a requirement such as `name @ https://...`."""
+    return dependency.endswith(".whl") and _AT_URL.match(dependency) is None
+
+
 def _is_remote(text: str) -> bool:
     return text.startswith("/") or _URL.match(text) is not None
 

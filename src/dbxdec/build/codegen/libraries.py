@@ -10,6 +10,7 @@ import re
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.build.codegen.environments import is_wheel
 from dbxdec.model.locked import OWN, of_cluster, of_environment
 from dbxdec.records import dataclass
 
@@ -129,15 +130,14 @@ def local_version(version: str, digest: str) -> str:
 
 def name_of(text: str) -> str | None:
     """Return the name of the package that a library installs by a requirement; None for files and options."""
-    if text.endswith(".whl") and "@" not in text:
+    if is_wheel(text):
         return None
     found = _REQUIREMENT.fullmatch(text.strip())
     return re.sub(r"[-_.]+", "-", found["name"]).lower() if found else None
 
 
 def _library(text: str) -> dict[str, Any]:
-    is_file = text.endswith(".whl") and " @ " not in text
-    return {"whl": text} if is_file else {"pypi": {"package": text}}
+    return {"whl": text} if is_wheel(text) else {"pypi": {"package": text}}
 
 
 def _index_options(pinned: Sequence[tuple[str, str | None]], authors: Any) -> list[str]:

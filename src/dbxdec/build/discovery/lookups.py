@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from dbxdec.build.discovery.names import UndefinedNames
     from dbxdec.build.discovery.sources import Sources
 
-_PARAMETERS, _VALUES = "params", "get_task_value"
-_LOOKED_UP = {id(getattr(dbxdec, name)): name for name in (_PARAMETERS, _VALUES)}
+_PARAMETERS, _VALUES, _STORE = "params", "get_task_value", "task_values"
+_LOOKED_UP = {id(getattr(dbxdec, name)): name for name in (_PARAMETERS, _VALUES, _STORE)}
 
 
 @dataclass(frozen=True)
@@ -178,10 +178,16 @@ class _Reading:
                 case ast.Subscript(value=of, slice=ast.Constant(value=str(name))) if self._is(of, _PARAMETERS):
                     if name not in tested:
                         yield _Lookup(node.lineno, _PARAMETERS, name)
-                case ast.Call(func=of) if self._is(of, _VALUES):
+                case ast.Call(func=of) if self._reads_a_value(of):
                     task, key, default = (_argument(node, i, name) for i, name in enumerate(_GIVEN))
                     if default is None and (producer := _text(task)) is not None:
                         yield _Lookup(node.lineno, _VALUES, producer, _text(key))
+
+    def _reads_a_value(self, function: ast.expr) -> bool:
+        match function:
+            case ast.Attribute(value=of, attr="get") if self._is(of, _STORE):
+                return True
+        return self._is(function, _VALUES)
 
     def _is(self, node: ast.expr, what: str) -> bool:
         match node:
@@ -239,20 +245,34 @@ def _suppresses(context: ast.expr) -> bool:
 
 
 def _keys_set(tree: ast.AST) -> set[str] | None:
-    """Return the keys that a module gives to `set_task_value`; None if it may set any others."""
+    """Return the keys of the task values that a module sets; None if it may set any others."""
     found: set[str] = set()
-    calls: set[int] = set()
-    for node in ast.walk(tree):
+    known: set[int] = set()  # the names whose use is understood
+    for node in ast.walk(tree):  # a call comes before the names in it
         match node:
-            case ast.Call(func=(ast.Name(id="set_task_value") | ast.Attribute(attr="set_task_value")) as of):
+            case (
+                ast.Call(func=(ast.Name(id="set_task_value") | ast.Attribute(attr="set_task_value")) as of)
+                | ast.Call(
+                    func=ast.Attribute(
+                        value=(ast.Name(id="task_values") | ast.Attribute(attr="task_values")) as of, attr="set"
+                    )
+                )
+            ):
                 if (key := _text(_argument(node, 0, "key"))) is None:
                     return None
-                calls.add(id(of))
+                known.add(id(of))
                 found.add(key)
-            case ast.Name(id="set_task_value") | ast.Attribute(attr="set_task_value" | "taskValues" | "task_values"):
-                if id(node) not in calls:
+            case ast.Attribute(
+                value=(ast.Name(id="task_values") | ast.Attribute(attr="task_values")) as of, attr="get"
+            ):
+                known.add(id(of))
+            case (
+                ast.Name(id="set_task_value" | "task_values")
+                | ast.Attribute(attr="set_task_value" | "taskValues" | "task_values")
+            ):
+                if id(node) not in known:
                     return None
-            case ast.alias(name="set_task_value", asname=str()):
+            case ast.alias(name="set_task_value" | "task_values", asname=str()):
                 return None
     return found
 

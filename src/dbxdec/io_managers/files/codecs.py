@@ -63,6 +63,17 @@ def is_plain_nested(kind: pl.DataType) -> bool:
     return kind.is_integer() or kind.is_float() or isinstance(kind, pl.String | pl.Boolean)
 
 
+def is_in_parquet(kind: pl.DataType) -> bool:
+    """Return whether Parquet can hold values of this type: it has no structs without fields."""
+    import polars as pl
+
+    if isinstance(kind, pl.List | pl.Array):
+        return is_in_parquet(_typed(kind.inner))
+    if isinstance(kind, pl.Struct):
+        return bool(kind.fields) and all(is_in_parquet(_typed(field.dtype)) for field in kind.fields)
+    return not isinstance(kind, pl.Object)
+
+
 def _typed(kind: Any) -> pl.DataType:
     found: pl.DataType = kind() if isinstance(kind, type) else kind
     return found

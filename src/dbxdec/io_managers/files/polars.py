@@ -114,9 +114,10 @@ class PolarsFiles(FilesIoManager):
         """Raise RunError, naming all of them, for columns that the format can't hold."""
         wrong = [f"{name!r} ({kind})" for name, kind in schema.items() if not self.holds(kind)]
         if wrong:
+            elsewhere = "" if self.suffix == "parquet" else ", or store the result with PolarsParquetIoManager"
             raise RunError(
                 f"{type(self).__name__} can't store {', '.join(wrong)}, which the task `{task}` returned",
-                hint="cast the columns to strings or numbers, or store the result with PolarsParquetIoManager",
+                hint=f"cast the columns to strings or numbers{elsewhere}",
             )
 
     def show(self, place: str, store: Store) -> None:
@@ -174,9 +175,7 @@ class PolarsParquetIoManager(PolarsFiles):
         super().__init__(base_path, mode=mode, shared=shared, storage_options=storage_options)
 
     def holds(self, kind: pl.DataType) -> bool:
-        import polars as pl
-
-        return not isinstance(kind, pl.Object)
+        return codecs.is_in_parquet(kind)
 
     def check_schema(self, schema: Mapping[str, pl.DataType], *, task: str) -> None:
         super().check_schema(schema, task=task)

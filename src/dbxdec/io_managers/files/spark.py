@@ -93,7 +93,7 @@ class SparkParquetIoManager(FilesIoManager):
 
                 # The schema as it was written: the files know partition columns only as strings.
                 reader = reader.schema(StructType.fromJson(facts["spark"]))
-            return reader.parquet(place)
+            return reader.parquet(spark_frames.escaped(place))
         except Exception as error:  # noqa: BLE001 - it is raised again
             fail(error, place, "read")
 

@@ -96,7 +96,7 @@ def refuse_used(table: SparkTable, write: WriteId, said: str | None) -> None:
         return
     checkpoint = _place(table.uri, write, said)
     try:
-        used = bool(table.spark.read.text(f"{checkpoint}/metadata").head(1))
+        used = bool(table.spark.read.text(f"{escaped(checkpoint)}/metadata").head(1))
     except Exception as error:  # noqa: BLE001 - nearly always it does not exist; else the stream's own error tells why
         log.debug("there is no checkpoint at %s: %s", checkpoint, first_line(error))
         return

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta import log_lines
 from dbxdec.io_managers.delta.spark import log_files
-from dbxdec.io_managers.spark_frames import quoted, string_literal
+from dbxdec.io_managers.spark_frames import escaped, quoted, string_literal
 from dbxdec.io_managers.spark_session import first_line
 from dbxdec.records import dataclass
 
@@ -119,7 +119,7 @@ _ACTIONS = ("add", "remove")
 
 def _by_a_job(table: SparkTable, root: str, version: int) -> list[str] | None:
     try:
-        lines = table.spark.read.text(log_files.commit_path(f"{root}/_delta_log", version))
+        lines = table.spark.read.text(escaped(log_files.commit_path(f"{root}/_delta_log", version)))
         wanted = [lines["value"].contains(f'"{action}"') for action in _ACTIONS]
         rows = lines.where(wanted[0] | wanted[1]).collect()
     except Exception as error:  # noqa: BLE001 - no permission, cleaned up, another kind of storage
@@ -165,7 +165,7 @@ def _read(table: SparkTable, schema: Any, partition: Mapping[str, str | None], u
     from pyspark.sql.types import StructType
 
     inside = StructType([field for field in schema if field.name not in partition])
-    frame = table.spark.read.schema(inside).parquet(*uris)
+    frame = table.spark.read.schema(inside).parquet(*map(escaped, uris))
     return frame.select(
         *(
             functions.lit(partition[field.name]).cast(field.dataType).alias(field.name)

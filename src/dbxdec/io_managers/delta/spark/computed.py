@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers.base import log
+from dbxdec.io_managers.spark_frames import escaped
 from dbxdec.io_managers.spark_session import first_line
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _rules(table: SparkTable, detail: Detail) -> dict[str, dict[str, Any]] | Non
 
     That is in a commit, or in a checkpoint if all commits since have been cleaned up.
     """
-    folder = f"{detail.location.rstrip('/')}/_delta_log"
+    folder = f"{escaped(detail.location.rstrip('/'))}/_delta_log"
     try:
         lines = table.spark.read.text(f"{folder}/*.json")
         said = "get_json_object(value, '$.metaData.schemaString') AS text"
