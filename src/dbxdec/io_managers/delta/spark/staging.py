@@ -6,7 +6,6 @@ query again, which may give other rows.
 
 from __future__ import annotations
 
-import re
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers import spark_start
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.spark_frames import quoted
+from dbxdec.io_managers.spark_frames import escaped, quoted
 from dbxdec.io_managers.spark_session import fail, first_line, is_connect
 from dbxdec.model import places
 from dbxdec.records import dataclass
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 _FOLDER = "_dbxdec/staged"
 _NAME = "dbxdec_staged"
-_GLOB = re.compile(r"[*?{}\[\]\\]")
-"""What Spark takes for a pattern in the path of files, though not in that of a table."""
 
 
 @contextmanager
@@ -90,8 +87,7 @@ class Folder:
             fail(error, self.uri, "write")
         # A later attempt may remove the files while this one reads them: then it must not go on with the others.
         strict = {"ignoreMissingFiles": "false", "ignoreCorruptFiles": "false"}
-        place = _GLOB.sub(r"\\\g<0>", self.uri)
-        return _named(self.spark.read.options(**strict).schema(plain.schema).parquet(place), frame)
+        return _named(self.spark.read.options(**strict).schema(plain.schema).parquet(escaped(self.uri)), frame)
 
     def remove(self) -> None:
         """Remove the folder, and those above it that are empty then and have no other use."""
