@@ -21,6 +21,7 @@ from dbxdec.model.manifest import Manifest
 
 BUILD = "b" * 64
 WHEEL = "dist/p-1-py3-none-any.whl"
+PERIODIC = {"periodic": {"interval": 1, "unit": "DAYS"}}
 small = job_cluster("small", spark_version="16.4.x-scala2.12", node_type_id="m5d.large", num_workers=1)
 
 
@@ -547,16 +548,13 @@ class TestRefused:
                 "`schedule` and `continuous` are both set",
             ),
             (
-                jobs_with(
-                    schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"},
-                    trigger={"periodic": {"interval": 1, "unit": "DAYS"}},
-                ),
+                jobs_with(schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"}, trigger=PERIODIC),
                 "`schedule` and `trigger` are both set",
             ),
             (
                 jobs_with(
                     schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"},
-                    trigger={"periodic": {"interval": 1, "unit": "DAYS"}},
+                    trigger=PERIODIC,
                     continuous={"pause_status": "PAUSED"},
                 ),
                 "`schedule`, `trigger` and `continuous` are all set",
@@ -566,6 +564,46 @@ class TestRefused:
             (
                 jobs_with(run_as={"user_name": "a", "service_principal_name": "b"}),
                 "`run_as` has `user_name` and `service_principal_name`\n    hint: a job runs as one of them",
+            ),
+            (
+                jobs_with(trigger={**PERIODIC, "file_arrival": {"url": "s3://a/b/"}}),
+                "`trigger` has `file_arrival` and `periodic`\n    hint: a trigger is of one kind",
+            ),
+            (jobs_with(trigger={"pause_status": "PAUSED"}), "`trigger` has nothing that starts a run"),
+            (jobs_with(triggers=[PERIODIC, {"pause_status": "PAUSED"}]), "`triggers[1]` has nothing that starts a run"),
+            (
+                jobs_with(triggers=[{"schedule": {"quartz_cron_expression": "0 5 * * *", "timezone_id": "UTC"}}]),
+                "`triggers[0].schedule.quartz_cron_expression` is '0 5 * * *'",
+            ),
+            (jobs_with(trigger={"periodic": {"interval": 0, "unit": "DAYS"}}), "`trigger.periodic.interval` is 0"),
+            (
+                jobs_with(trigger={"file_arrival": {"url": "s3://a/b/", "wait_after_last_change_seconds": 59}}),
+                "`trigger.file_arrival.wait_after_last_change_seconds` is 59\n    hint: the platform takes 60 seconds",
+            ),
+            (
+                jobs_with(trigger={"table_update": {"table_names": ["a.b.c"], "min_time_between_triggers_seconds": 0}}),
+                "`trigger.table_update.min_time_between_triggers_seconds` is 0",
+            ),
+            (
+                jobs_with(
+                    continuous={
+                        "maintenance_window": {"day_of_week": "MONDAY", "start_hour": 24, "timezone_id": "UTC"},
+                    }
+                ),
+                "`continuous.maintenance_window.start_hour` is 24\n    hint: 0 to 23",
+            ),
+            (jobs_with(permissions=[{"level": "CAN_VIEW"}]), "`permissions[0]` has nobody to whom it is given"),
+            (
+                jobs_with(permissions=[{"level": "CAN_VIEW", "user_name": "a", "group_name": "b"}]),
+                "`permissions[0]` has `user_name` and `group_name`\n    hint: write an entry for each of them",
+            ),
+            (
+                jobs_with(webhook_notifications={"on_failure": [{"id": str(i)} for i in range(4)]}),
+                "`webhook_notifications.on_failure` has 4 destinations",
+            ),
+            (
+                task_with(webhook_notifications={"on_start": [{"id": str(i)} for i in range(4)]}),
+                "`webhook_notifications.on_start` has 4 destinations",
             ),
             (jobs_with(timeout_seconds=-1), "`timeout_seconds` is -1\n    hint: 0 or more"),
             (task_with(max_retries=-2), "`max_retries` is -2\n    hint: -1 or more: -1 retries without end"),
@@ -687,6 +725,43 @@ class TestRefused:
 
         found = {(problem.where.path, problem.where.line - start) for problem in refused(one)}
         assert found == {(__file__, 2), (__file__, 4)}
+
+    @pytest.mark.parametrize(
+        "start",
+        [
+            {"continuous": {"pause_status": "PAUSED"}},
+            {"triggers": [{"continuous": {"task_retry_mode": "NEVER"}}]},
+        ],
+    )
+    def test_tasks_of_a_continuous_job_have_no_retries(self, start: dict[str, Any]) -> None:
+        """The platform starts such a job again; its own retries of tasks are a field of `continuous`."""
+
+        def with_retries(number: int) -> Job[[]]:
+            @job(**start)
+            def one() -> None:
+                first.override(max_retries=number)()
+
+            return one
+
+        for number in (-1, 2):
+            (problem,) = refused(with_retries(number))
+            assert f"the task `one.first` has `max_retries` {number} in a continuous job" in problem.message
+            assert "task_retry_mode" in (problem.hint or "")
+        made(with_retries(0))
+
+    def test_what_the_platform_takes_of_triggers_is_fine(self) -> None:
+        """The least waits, a variable in place of a number, and a condition beside any kind."""
+        made(
+            jobs_with(
+                trigger={
+                    "file_arrival": {"url": "s3://a/b/", "wait_after_last_change_seconds": 60},
+                    "pause_status": "PAUSED",
+                }
+            ),
+        )
+        made(jobs_with(trigger={"periodic": {"interval": "${var.every}", "unit": "DAYS"}}))
+        made(jobs_with(trigger="${var.trigger}", permissions="${var.permissions}"))
+        made(jobs_with(webhook_notifications={"on_failure": [{"id": str(i)} for i in range(3)]}))
 
     def test_references_that_the_bundle_knows_are_fine(self) -> None:
         """A whole reference may stand for any type, also for a number."""

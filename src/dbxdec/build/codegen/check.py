@@ -12,6 +12,7 @@ from dbxdec.build.codegen.environments import refusals
 from dbxdec.build.codegen.fields import field_problems, is_reference
 from dbxdec.build.codegen.jobs import is_classic, levels, with_environments
 from dbxdec.build.codegen.paths import not_uploaded
+from dbxdec.build.codegen.starts import is_continuous, job_findings, retry_findings, schedules_of, webhook_findings
 from dbxdec.errors import CodegenError, Problem, concerning, counted, did_you_mean, listed
 from dbxdec.model import kinds, protocol, schedules
 from dbxdec.model.dag import MAX_CONCURRENCY
@@ -62,6 +63,8 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
         problems.append(Problem(f"the job `{job.key}` has no task", job.source, "call at least one task in its body"))
     for form, alike in groups:
         findings = [*_shape(alike[0], form), *_compute(alike[0], form, definition)]
+        if is_continuous(definition):
+            findings += [finding for level in levels(form) for finding in retry_findings(level)]
         problems += _of_tasks(job, alike, findings, "")
         problems += _own_clusters(job, alike, form)
     problems += [*_clusters(job, definition), *_environments(job)]
@@ -86,7 +89,7 @@ def _of_tasks(job: Job, tasks: list[Task], findings: Iterable[Finding], colon: s
 def _field_problems(job: Job, definition: dict[str, Any], groups: Groups) -> list[Problem]:
     problems = []
     for owner, model, part in _parts(job, definition):
-        findings = [*_fields(model, part), *(schedules.findings(part.get("schedule")) if model == "Job" else ())]
+        findings = [*_fields(model, part), *(_starts(part) if model == "Job" else ())]
         problems += [Problem(f"{owner}: {message}", job.source, hint) for message, hint in findings]
     apart = {k: v for k, v in definition.items() if k != "tasks"}
     problems += [Problem(f"the job `{job.key}`: {message}", job.source, hint) for message, hint in _not_uploaded(apart)]
@@ -100,6 +103,7 @@ def _fields(model: str, part: Any) -> Iterator[Finding]:
     yield from _references(part)
     if isinstance(part, dict):
         yield from _numbers(part)
+        yield from webhook_findings(part)
     if model == "Job" and len(starts := [name for name in _STARTS if part.get(name) is not None]) > 1:
         yield (
             f"{listed(starts)} are {'both' if len(starts) == 2 else 'all'} set",
@@ -107,6 +111,12 @@ def _fields(model: str, part: Any) -> Iterator[Finding]:
         )
     if model == "Job" and isinstance(run_as := part.get("run_as"), dict) and len(run_as) > 1:
         yield f"`run_as` has {listed(list(run_as))}", "a job runs as one of them (the Jobs API's reference, `run_as`)"
+
+
+def _starts(job: dict[str, Any]) -> Iterator[Finding]:
+    for path, schedule in schedules_of(job):
+        yield from schedules.findings(schedule, path)
+    yield from job_findings(job)
 
 
 def _numbers(part: dict[str, Any]) -> Iterator[Finding]:
