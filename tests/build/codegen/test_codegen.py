@@ -605,6 +605,44 @@ class TestRefused:
                 task_with(webhook_notifications={"on_start": [{"id": str(i)} for i in range(4)]}),
                 "`webhook_notifications.on_start` has 4 destinations",
             ),
+            (
+                jobs_with(permissions=[{"level": "IS_OWNER", "user_name": name} for name in "ab"]),
+                "`permissions` has 2 owners\n    hint: a job has one",
+            ),
+            (
+                jobs_with(permissions=[{"level": "IS_OWNER", "group_name": "a"}]),
+                "`permissions` makes a group the owner",
+            ),
+            (jobs_with(permissions=[{"level": "CAN_VIEW", "user_name": ""}]), "`permissions[0].user_name` is empty"),
+            (
+                jobs_with(trigger={"table_update": {"table_names": ["a.b"]}}),
+                "`trigger.table_update.table_names[0]` is 'a.b'\n    hint: write `catalog.schema.table`",
+            ),
+            (
+                jobs_with(trigger={"table_update": {"min_time_between_triggers_seconds": 60}}),
+                "`trigger.table_update` has no `table_names`",
+            ),
+            (jobs_with(trigger={"file_arrival": {"url": ""}}), "`trigger.file_arrival.url` is empty"),
+            (
+                on_cluster({**BASIC, "autoscale": {"min_workers": 1, "max_workers": 2}}),
+                "has both `num_workers` and `autoscale`",
+            ),
+            (
+                on_cluster({**NEW, "autoscale": {"min_workers": 3, "max_workers": 2}}),
+                "has `autoscale.min_workers` 3, more than `max_workers` 2",
+            ),
+            (
+                on_cluster({**NEW, "autoscale": {"min_workers": -1, "max_workers": 2}}),
+                "has `autoscale.min_workers` -1\n    hint: 0 or more",
+            ),
+            (
+                on_cluster(BASIC, libraries=[{"pypi": {"package": "a"}, "whl": "/Volumes/a/b/c/d.whl"}]),
+                "has a library of several kinds, `libraries[1]`: `pypi` and `whl`",
+            ),
+            (
+                on_cluster(BASIC, libraries=[{"pypi": {"package": ""}}]),
+                "has a library without a name, `libraries[1].pypi`",
+            ),
             (jobs_with(timeout_seconds=-1), "`timeout_seconds` is -1\n    hint: 0 or more"),
             (task_with(max_retries=-2), "`max_retries` is -2\n    hint: -1 or more: -1 retries without end"),
             (on_cluster({**BASIC, "num_workers": -1}), "`num_workers` is -1"),
@@ -640,7 +678,7 @@ class TestRefused:
             (on_cluster({**BASIC, "num_worker": 1}), "the cluster `c` of the job `one`: there is no field"),
             (on_cluster({**BASIC, "num_workers": "5"}), "the cluster `c` of the job `one`: `num_workers` is '5' (str)"),
             (
-                on_cluster({**BASIC, "autoscale": {"min_workers": 1, "max_workers": True}}),
+                on_cluster({**NEW, "autoscale": {"min_workers": 1, "max_workers": True}}),
                 "`autoscale.max_workers` is True (bool), not an integer",
             ),
             (on_cluster(BASIC, libraries="x"), "`libraries` is 'x' (str), not a list"),
@@ -659,6 +697,10 @@ class TestRefused:
             (in_environment(dependencies=[1]), "`dependencies[1]` is 1 (int), not a string"),
             (in_environment(dependencies="${var.deps}"), "to which the wheel can't be added"),
             (in_environment(dependencis=[]), "did you mean `dependencies`?"),
+            (
+                in_environment(environment_version="4.0"),
+                "`environment_version` is '4.0'\n    hint: write a whole number",
+            ),
             (in_environment(environment_version=4), "`environment_version` is 4 (int), not a string"),
             (in_environment(dependencies=["ruamel.yaml"]), "hint: write `ruamel-yaml`"),
             (native(), "has nothing to run"),
@@ -761,6 +803,8 @@ class TestRefused:
         )
         made(jobs_with(trigger={"periodic": {"interval": "${var.every}", "unit": "DAYS"}}))
         made(jobs_with(trigger="${var.trigger}", permissions="${var.permissions}"))
+        made(jobs_with(trigger={"table_update": {"table_names": ["${var.catalog}.b.c", "a.`b.c`.d"]}}))
+        made(on_cluster({**NEW, "autoscale": {"min_workers": 2, "max_workers": 2}}))
         made(jobs_with(webhook_notifications={"on_failure": [{"id": str(i)} for i in range(3)]}))
 
     def test_references_that_the_bundle_knows_are_fine(self) -> None:

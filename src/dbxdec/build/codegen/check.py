@@ -11,6 +11,7 @@ from dbxdec.build.codegen.clusters import cluster_findings, task_findings
 from dbxdec.build.codegen.environments import refusals
 from dbxdec.build.codegen.fields import field_problems, is_reference
 from dbxdec.build.codegen.jobs import is_classic, levels, with_environments
+from dbxdec.build.codegen.libraries import ENVIRONMENT_VERSION, library_findings
 from dbxdec.build.codegen.paths import not_uploaded
 from dbxdec.build.codegen.starts import is_continuous, job_findings, retry_findings, schedules_of, webhook_findings
 from dbxdec.errors import CodegenError, Problem, concerning, counted, did_you_mean, listed
@@ -298,6 +299,7 @@ def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> It
                 yield f"has the {field} {level[field]!r}, which is not defined", hint or known
         if level.get("existing_cluster_id") == "":
             yield "has an empty `existing_cluster_id`", "name the cluster, or leave it out"
+        yield from library_findings(level.get("libraries"))
         places = sorted(kinds.compute_of_its_own(level))
         if len(places) > 1 and places not in _TOGETHER:
             yield f"runs in several places: {listed(places)}", "a task has one cluster or one environment"
@@ -345,6 +347,10 @@ def _environments(job: Job) -> list[Problem]:
     problems = []
     for key, spec in job.environments.items():
         owner = f"the environment `{key}` of the job `{job.key}`"
+        version = spec.get("environment_version")
+        if isinstance(version, str) and "${" not in version and not version.isdecimal():
+            hint = f'write a whole number as a string, such as "{ENVIRONMENT_VERSION}"'
+            problems.append(Problem(f"{owner}: `environment_version` is {version!r}", job.source, hint))
         dependencies = spec.get("dependencies")
         if is_reference(dependencies):
             problems.append(

@@ -18,6 +18,8 @@ _WAITS = ("min_time_between_triggers_seconds", "wait_after_last_change_seconds")
 _LEAST_WAIT = 60
 _PRINCIPALS = ("user_name", "group_name", "service_principal_name")
 _LEVEL = "level"
+_OWNER = "IS_OWNER"
+_SEGMENTS = 3
 # The Jobs API's reference, `webhook_notifications`.
 _MOST_DESTINATIONS = 3
 _LAST_HOUR = 23
@@ -32,8 +34,10 @@ def job_findings(job: dict[str, Any]) -> Iterator[Finding]:
             yield from _continuous(one.get("continuous"), f"{path}.continuous")
     yield from _continuous(job.get("continuous"), "continuous")
     permissions = job.get("permissions")
-    for i, one in enumerate(permissions if isinstance(permissions, list) else ()):
-        yield from _permission(one, f"permissions[{i}]")
+    if isinstance(permissions, list):
+        for i, one in enumerate(permissions):
+            yield from _permission(one, f"permissions[{i}]")
+        yield from _owners([one for one in permissions if isinstance(one, dict) and one.get(_LEVEL) == _OWNER])
 
 
 def webhook_findings(part: dict[str, Any]) -> Iterator[Finding]:
@@ -88,6 +92,36 @@ def _trigger(trigger: Any, path: str) -> Iterator[Finding]:
     for kind in found:
         if isinstance(trigger[kind], dict):
             yield from _numbers(trigger[kind], f"{path}.{kind}")
+    update = trigger.get("table_update")
+    if isinstance(update, dict) and update and not update.keys() - {*_WAITS, "table_names", "condition"}:
+        yield from _tables(update, f"{path}.table_update")
+    arrival = trigger.get("file_arrival")
+    if isinstance(arrival, dict) and arrival.get("url") == "":
+        yield f"`{path}.file_arrival.url` is empty", "name the folder in which files arrive"
+
+
+def _tables(update: dict[str, Any], path: str) -> Iterator[Finding]:
+    """Yield problems of the tables that a trigger watches."""
+    names = update.get("table_names")
+    if names == [] or "table_names" not in update:
+        yield f"`{path}` has no `table_names`", "name the tables whose updates start a run"
+    for i, name in enumerate(names if isinstance(names, list) else ()):
+        if isinstance(name, str) and "${" not in name and not _is_whole(name):
+            yield f"`{path}.table_names[{i}]` is {name!r}", "write `catalog.schema.table`"
+
+
+def _is_whole(name: str) -> bool:
+    """Return whether a name may be one of a table in Unity Catalog; a segment in backticks may have points."""
+    parts = name.split(".")
+    return all(parts) and (len(parts) == _SEGMENTS or ("`" in name and len(parts) > _SEGMENTS))
+
+
+def _owners(owners: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Yield problems of who owns a job (docs.databricks.com, "Access control lists", jobs)."""
+    if len(owners) > 1:
+        yield f"`permissions` has {counted(len(owners), 'owner')}", "a job has one: give others CAN_MANAGE"
+    if any(one.get("group_name") is not None for one in owners):
+        yield "`permissions` makes a group the owner", "a user or a service principal owns a job; give it CAN_MANAGE"
 
 
 def _numbers(kind: dict[str, Any], path: str) -> Iterator[Finding]:
@@ -114,7 +148,7 @@ def _permission(permission: Any, path: str) -> Iterator[Finding]:
         yield f"`{path}` has nobody to whom it is given", f"it needs one of {', '.join(_PRINCIPALS)}"
     for name in found:
         if permission[name] == "":
-            yield f"`{path}.{name}` is empty", None
+            yield f"`{path}.{name}` is empty", "name who gets it"
 
 
 def _is_less(number: Any, least: int) -> bool:
