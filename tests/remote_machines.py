@@ -74,6 +74,10 @@ def told(day: dt.date) -> None:
 @job(max_concurrent_runs=4)
 def newest(day: dt.date = daily(since=dt.date.fromisoformat("{DAYS[1]}"))) -> None:
     told(day).after(last(day))
+
+@job
+def plain(day: dt.date = dt.date(2024, 1, 1), scale: int = 1) -> None:
+    bronze.override(key="plain_rows", io_manager=lake.table("plain"))(day, scale=scale)
 """
 BUNDLE = """
 bundle: {{name: shop}}

@@ -270,6 +270,24 @@ def test_ctrl_c_ends_it_after_the_task(project: Project) -> None:
 
 
 @pytest.mark.slow
+def test_a_job_without_keys_is_run_for_the_values_that_are_given(project: Project) -> None:
+    """The plan says that nothing tells what is there; a run that has failed is resumed, and a backfill goes on."""
+    define(project, JOB.replace(f'daily(since=dt.date.fromisoformat("{FIRST}"))', "dt.date(2024, 1, 1)"))
+    said = fill(project)
+    assert (said.code, "`day=2024-01-01..2024-01-31`" in said.err) == (2, True), said.err
+    said = fill(project, "day=2024-01-30..2024-02-01", "--yes", BROKEN="2024-01-31")
+    assert said.code == 1
+    assert "given    2024-01-30 to 2024-02-01 (3)" in said.out
+    assert "`bronze` appends: of a value for which it has run before, rows are there twice" in said.out
+    assert "2 of 3 keys done, 1 run failed" in said.out
+    said = dbxdec(project, "backfills", "resume", "1", "--yes")
+    assert (said.code, "1/1  2024-01-31  resumed, success" in said.out) == (0, True), said.out + said.err
+    assert rows(project, "bronze") == rows(project, "gold") == ["2024-01-30", "2024-01-31", "2024-02-01"]
+    assert fill(project, "day=2024-01-30", "--yes").code == 0
+    assert rows(project, "bronze") == ["2024-01-30", "2024-01-30", "2024-01-31", "2024-02-01"]
+
+
+@pytest.mark.slow
 def test_a_table_that_each_run_replaces_ends_with_the_newest_day(project: Project) -> None:
     """A plan that would leave January there is refused, newest first too."""
     define(project, JOB.replace('mode="overwrite", partition_by="day"', 'mode="overwrite"'))

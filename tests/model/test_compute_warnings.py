@@ -235,3 +235,32 @@ class TestOldRuntimes:
             work()
 
         assert [message for message, _ in warned(one) if "Python" in message] == []
+
+
+class TestEnvironments:
+    @pytest.mark.parametrize(
+        ("field", "version", "count"),
+        [
+            ("environment_version", "1", 1),
+            ("client", "1", 1),
+            ("environment_version", "2", 0),
+            ("client", "3", 0),
+            ("environment_version", "${var.version}", 0),
+        ],
+    )
+    def test_one_whose_python_is_too_old_is_warned_of(self, field: str, version: str, count: int) -> None:
+        """The first version has Python 3.10, on which no wheel that needs dbxdec can be installed."""
+
+        fields: dict[str, Any] = {field: version}
+
+        @job(environment=environment("old", **fields))
+        def one() -> None:
+            work()
+
+        found = warned(one)
+        assert len(found) == count
+        for message, hint in found:
+            assert (
+                f"the environment `old` of the job `one` has the {field} 1, whose Python is older than 3.11" in message
+            )
+            assert "environment_version" in (hint or "")

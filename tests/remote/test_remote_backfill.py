@@ -87,6 +87,19 @@ def test_what_is_missing_is_run_on_the_platform_once(machine: Machine, platform:
 
 
 @pytest.mark.slow
+def test_a_job_without_keys_is_run_for_the_values_that_are_given(machine: Machine, platform: Platform) -> None:
+    """Each gets one run on the platform, each time that a person asks for it."""
+    said = machine.backfill("day=2024-01-31..2024-02-01", "--yes", job="plain")
+    assert (said.code, "given    2024-01-31 to 2024-02-01 (2)" in said.out) == (0, True), said
+    assert platform.rows("plain") == ["2024-01-31", "2024-02-01"]
+    said = machine.backfill("day=2024-02-01", "--yes", job="plain")
+    assert (said.code, "1 of 1 key done" in said.out) == (0, True), said
+    assert platform.rows("plain") == ["2024-01-31", "2024-02-01", "2024-02-01"]
+    said = machine.backfill("--yes", job="plain")
+    assert (said.code, "the job `plain` has no key" in said.err) == (2, True), said
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what", ["drop after", "500 after", *(pytest.param(one, marks=SLOW) for one in ("500", "503", "429"))]
 )

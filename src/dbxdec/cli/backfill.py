@@ -18,8 +18,8 @@ from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, progressing, say
 from dbxdec.cli.home import home
-from dbxdec.cli.missing import of_ranges
-from dbxdec.errors import RunError, counted, listed
+from dbxdec.cli.missing import of_ranges, word_of
+from dbxdec.errors import counted, listed
 from dbxdec.local import backfill_report, backfills, ledger
 from dbxdec.local.backfill_report import check_target
 from dbxdec.local.backfills import Record
@@ -93,7 +93,7 @@ def command(
 ) -> None:
     """Run JOB for each of its keys that is missing, on this machine or with --target on the platform.
 
-    It takes all keys that are due, or those between A and B.
+    It takes all keys that are due, or those between A and B. A job without keys is run for all values that are given.
 
     The tables' logs tell what is there, so the same command goes on where an earlier one has ended, however it ended. A
     key that only some tables have is resumed where its run is kept here.
@@ -111,8 +111,9 @@ def command(
     from dbxdec.local.alone import alone
     from dbxdec.local.asked import asked_keys  # their imports take longer than `--help`
     from dbxdec.local.backfill import one_at_a_time, planned, run_anew, thinned
+    from dbxdec.local.given import has_keys, keys_given, with_given
     from dbxdec.local.inside import check_inside
-    from dbxdec.local.key_runs import Meanwhile
+    from dbxdec.local.key_runs import Meanwhile, done_since
     from dbxdec.local.missing import keys_of, variables_of
     from dbxdec.local.parameters import check_names, check_parameters, check_variables, jobs_run_by, refuse_readers
     from dbxdec.local.parameters import variables_of as variables_of_run
@@ -124,9 +125,9 @@ def command(
     found = build.manifest.job(job)
     refuse_readers(build.manifest, found)
     check_variables(build.manifest, variables)
-    if not any(parameter.key for parameter in found.parameters):
-        raise RunError(f"the job `{job}` has no key", hint="give it one: `day: dt.date = daily(since=...)`")
-    given = options.selection(keys)
+    given, values_given = options.selection(keys), None
+    if not has_keys(found):
+        found, values_given = with_given(found, given)
     for parameter in found.parameters:
         if parameter.key is not None and parameter.name in parameters:
             raise click.UsageError(
@@ -140,11 +141,13 @@ def command(
         from dbxdec.cli import remote_backfill
 
         wanted = remote_backfill.Wanted(
-            found, build, here, target, given, parameters, variables,
+            found, build, here, target, given, parameters, variables, values_given,
             again=again, every=every, newest_first=newest_first, agreed=yes, dry_run=dry_run,  # type: ignore[arg-type]
             keys_at_once=keys_at_once if _is_given("keys_at_once") else None, job_id=job_id, host=host, profile=profile,
         )  # fmt: skip
-        remote_backfill.run(wanted, remote_backfill.Words(_ask, book.summarize, book.opened, show_twice, book.before))
+        remote_backfill.run(
+            wanted, remote_backfill.Words(_ask, book.summarize, book.opened, show_twice, show_given, book.before)
+        )
         return
     if job_id is not None or host is not None or profile is not None:
         raise click.UsageError("--job-id, --host and --profile say where a target is: give its name by --target")
@@ -153,11 +156,22 @@ def command(
     names = variables_of(found) | variables_of_run(build.manifest, found, parameters)
     values = local_values(names, variables, here)
     question = Question(build, values, here, root)
-    asked = asked_keys(found, given, question.now)
+    asked = asked_keys(found, given, question.now) if values_given is None else {}
+
+    before = book.before
+    made: frozenset[Key] = (
+        frozenset() if before is None else before.well | done_since(found, here, before.began, values)
+    )
+
+    def look(question: Question, made: frozenset[Key]) -> Keys:
+        if values_given is not None:
+            return keys_given(found, values_given, made)
+        return keys_of(found, question, asked)
+
     inner = [one.key for one in jobs_run_by(build.manifest, found)]
     with nullcontext() if dry_run else alone(here, job, inner) as lock:
         meanwhile = Meanwhile(found, here, values)
-        all_due = keys_of(found, question, asked)
+        all_due = look(question, made)
         there = all_due if every is None else thinned(found, all_due, every)
         plan = planned(
             found,
@@ -166,7 +180,7 @@ def command(
             again=again,  # type: ignore[arg-type]  # one of the choices
             newest_first=newest_first,
             variables=values,
-            earlier=book.before,
+            earlier=before,
             only_planned=dry_run,
         )
         if again not in ("all", "partial"):
@@ -184,7 +198,7 @@ def command(
             keys_at_once = 1
         with book.opened(plan, values) as record:
             failed, cancelled, stopped = _run(out, request, there, plan, lock, keys_at_once, record, meanwhile)
-            now = keys_of(found, replace(question, now=dt.datetime.now(dt.UTC)), asked)
+            now = look(replace(question, now=dt.datetime.now(dt.UTC)), made | Record(record.path).well)
             book.summarize(out, found, replace(now, due=there.due), failed, cancelled=cancelled, stopped=stopped)
     if stopped:
         raise SystemExit(INTERRUPTED)
@@ -204,8 +218,9 @@ def _show(out: Console, keys: Keys, plan: Plan) -> None:
         some = [step.key for step in plan.steps if step.state == state]
         if some:
             ordered = keys.sorted(some)
-            out.print(f"  {state:<8} {escape(of_ranges(ordered, keys))}")
+            out.print(f"  {word_of(state, keys):<8} {escape(of_ranges(ordered, keys))}")
     show_left_out(out, keys)
+    show_given(out, keys, plan)
     for table in keys.unknown:
         say(f"of {table.name} it can't be told which keys it has: {table.why}")
     if plan.unfinished:
@@ -224,6 +239,18 @@ def show_twice(out: Console, keys: Keys, plan: PlanOf[Any]) -> None:
     for name, count in appended_twice(keys, plan):
         rows = f"the rows of {counted(count, 'key')} twice, unless you delete them first"
         out.print(f"  {escape(name)} appends: it will have {rows}")
+
+
+def show_given(out: Console, keys: Keys, plan: PlanOf[Any]) -> None:
+    """Print what a job without keys means for a plan: it runs all values that are given, each time."""
+    if keys.made is None or not plan.steps:
+        return
+    out.print("  the job has no keys: nothing tells which of these are there, so all are run")
+    for table in keys.tables:
+        if table.adds:
+            out.print(f"  `{escape(table.name)}` appends: of a value for which it has run before, rows are there twice")
+        elif table.mode == "whole":
+            out.print(f"  `{escape(table.name)}` replaces its whole table: only the rows of the last run are there")
 
 
 def show_left_out(out: Console, keys: Keys) -> None:

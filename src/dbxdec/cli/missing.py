@@ -171,6 +171,11 @@ def _words(key: Key) -> str:
     return " ".join(key)
 
 
+def word_of(state: str, keys: Keys) -> str:
+    """Return the word for a state: what a person has given of a job without keys is not known to be missing."""
+    return "given" if state == "missing" and keys.made is not None else state
+
+
 def of_ranges(some: Sequence[Key], keys: Keys) -> str:
     """Return keys for people; those that follow each other as the first and the last one."""
     runs: list[list[Key]] = []

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.cli.app import FAILED, INTERRUPTED
 from dbxdec.cli.console import console, escape, say
-from dbxdec.cli.missing import of_ranges
+from dbxdec.cli.missing import of_ranges, word_of
 from dbxdec.errors import counted
-from dbxdec.local import ledger
+from dbxdec.local import backfills, ledger
 from dbxdec.local.variables import local_values
 from dbxdec.records import dataclass
 
@@ -45,12 +45,16 @@ class Words:
     summarize: Callable[..., None]
     opened: Callable[[Any], AbstractContextManager[Record]]
     show_twice: Callable[[Console, Keys, PlanOf[Any]], None]
+    show_given: Callable[[Console, Keys, PlanOf[Any]], None]
     before: Earlier | None
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a person wants of a backfill on the platform. `keys_at_once` is None for as many as the job admits."""
+    """What a person wants of a backfill on the platform. `keys_at_once` is None for as many as the job admits.
+
+    `values` are those that are given for a job without keys.
+    """
 
     job: Job
     build: Build
@@ -59,6 +63,7 @@ class Wanted:
     given: Mapping[str, str]
     parameters: dict[str, str]
     variables: dict[str, str]
+    values: Mapping[str, tuple[str, ...]] | None = None
     again: Again | None = None
     every: str | None = None
     newest_first: bool = False
@@ -75,6 +80,7 @@ def run(wanted: Wanted, words: Words) -> None:
     from dbxdec.local.alone import alone
     from dbxdec.local.asked import asked_keys
     from dbxdec.local.backfill import one_at_a_time, plan_of, run_anew, thinned
+    from dbxdec.local.given import keys_given
     from dbxdec.local.inside import check_inside
     from dbxdec.local.missing import keys_of, variables_of
     from dbxdec.local.parameters import check_parameters, jobs_run_by
@@ -86,7 +92,7 @@ def run(wanted: Wanted, words: Words) -> None:
     from dbxdec.remote.workspace import Workspace
 
     out, job, here = console(), wanted.job, wanted.here
-    asked = asked_keys(job, wanted.given, dt.datetime.now(dt.UTC))
+    asked = asked_keys(job, wanted.given, dt.datetime.now(dt.UTC)) if wanted.values is None else {}
     found = place.find(
         job.key, wanted.target, here, job_id=wanted.job_id, host=wanted.host, profile=wanted.profile
     )  # fmt: skip
@@ -102,7 +108,12 @@ def run(wanted: Wanted, words: Words) -> None:
     question = Question(wanted.build, values, here, None, elsewhere=partial(keys_there, deployed, workspace, _say_page))
     inner = [slug(one.key, wanted.target) for one in run_by]
     with nullcontext() if wanted.dry_run else alone(here, slug(job.key, wanted.target), inner):
-        all_due = keys_of(job, question, asked)
+        made: frozenset[Key] = frozenset() if words.before is None else words.before.well
+
+        def look(question: Question, made: frozenset[Key]) -> Keys:
+            return keys_of(job, question, asked) if wanted.values is None else keys_given(job, wanted.values, made)
+
+        all_due = look(question, made)
         keys = all_due if wanted.every is None else thinned(job, all_due, wanted.every)
         record = Started.of(here, job.key, wanted.target, deployed.id)
         of_done = wanted.again in ("failed", "all")
@@ -116,6 +127,7 @@ def run(wanted: Wanted, words: Words) -> None:
         slots = states.Slots.of(deployed, wanted.keys_at_once, one_by_one=bool(one_at_a_time(keys)))
         _show(out, all_due, plan, runs, slots.own)
         words.show_twice(out, keys, plan)
+        words.show_given(out, keys, plan)
         if not plan.steps or wanted.dry_run:
             return
         if not wanted.agreed:
@@ -132,7 +144,7 @@ def run(wanted: Wanted, words: Words) -> None:
                 written.note("over", stopped=True, time_ms=ledger.now_ms())
                 say("no further run is started; those at work go on on the platform. The same command watches them")
                 raise SystemExit(INTERRUPTED) from None
-            now = keys_of(job, replace(question, now=dt.datetime.now(dt.UTC)), asked)
+            now = look(replace(question, now=dt.datetime.now(dt.UTC)), made | backfills.Record(written.path).well)
             words.summarize(out, job, replace(now, due=keys.due), backfill.failed)
     if backfill.failed:
         raise SystemExit(FAILED)
@@ -161,7 +173,7 @@ def _show(out: Console, keys: Keys, plan: PlanOf[PlatformRun], runs: Known, at_o
     for state in ("missing", "partial", "done"):
         some = [step.key for step in plan.steps if step.state == state and step.key not in runs.active]
         if some:
-            out.print(f"  {state:<8} {escape(of_ranges(keys.sorted(some), keys))}")
+            out.print(f"  {word_of(state, keys):<8} {escape(of_ranges(keys.sorted(some), keys))}")
     if watched:
         out.print(f"  {'at work':<8} {escape(of_ranges(keys.sorted(watched), keys))}")
     for words in keys.left_out:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dbxdec.model.dag import Job, JobParameter, Output
     from dbxdec.runtime.marking import Change
 
-_MOST_KEYS = 1_000_000
+MOST_KEYS = 1_000_000
 Key = tuple[str, ...]
 """The strings of a key, in the order of the job's key parameters."""
 
@@ -81,6 +81,8 @@ class Keys:
     """Where each value of the only key parameter is among all that there should be."""
     left_out: tuple[str, ...] = ()
     """In words, what was asked for and is not among the keys that there should be."""
+    made: frozenset[Key] | None = None
+    """For a job without keys, which no log can tell: those of the given values whose run has succeeded."""
 
     def follows(self, key: Key, other: Key) -> bool:
         """Return whether `other` is the next key after `key`."""
@@ -109,7 +111,9 @@ class Keys:
 
     @property
     def unknown(self) -> list[Table]:
-        """The tables that can't tell of any key, or not of all."""
+        """The tables that can't tell of any key, or not of all. Nobody expects it of those of a job without keys."""
+        if self.made is not None:
+            return []
         told = (replace(table, why=_not_all(table)) if table.untold else table for table in self.tables)
         return [table for table in told if table.why]
 
@@ -133,6 +137,8 @@ class Keys:
 
     def state(self, key: Key) -> str:
         """Return "done", "missing", "partial", or "can't be told"."""
+        if self.made is not None:
+            return "done" if key in self.made else "missing"
         states = set(self.states(key).values()) - {"can't be told"} or {"can't be told"}
         return states.pop() if len(states) == 1 else "partial"
 
@@ -216,7 +222,7 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Asked] = MappingPr
                 for text, at in found.get("forgotten", {}).items()
                 if (key := _read(text, parameters)) is not None
             },
-            mode=_mode(output),
+            mode=mode_of(output),
             source="receipts" if found.get("told_since") is not None else found.get("source", "log"),
             told_since=found.get("told_since"),
             task=task.key,
@@ -234,8 +240,8 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Asked] = MappingPr
     count = 1
     for texts in due:
         count *= len(texts)
-    if count > _MOST_KEYS:
-        raise RunError(f"the job `{job.key}` has {count:,} keys, more than {_MOST_KEYS:,}", hint="give `since=` later")
+    if count > MOST_KEYS:
+        raise RunError(f"the job `{job.key}` has {count:,} keys, more than {MOST_KEYS:,}", hint="give `since=` later")
     names = tuple(parameter.name for parameter in parameters)
     there_should_be = tuple(product(*due))
     known = tuple(replace(table, untold=_untold(table, there_should_be, parameters)) for table in tables.values())
@@ -302,7 +308,8 @@ def _told_elsewhere(tables: Sequence[Mapping[str, Any]], question: Question) -> 
     return told
 
 
-def _mode(output: Output) -> str:
+def mode_of(output: Output) -> str:
+    """Return how the task of a table writes, as `Table.mode` has it."""
     mode = str(output.settings.get("mode", ""))
     return mode if mode != "overwrite" else "part" if output.partial else "whole"
 

@@ -95,8 +95,12 @@ def unknown_to_the_cli(job: Job) -> Iterator[Problem]:
                 yield Problem(f"{owner} has the field `{name}`, {_FATE}", where, hint)
 
 
+_TOO_OLD = "whose Python is older than 3.11: dbxdec can't be installed there"
+
+
 def too_old(job: Job) -> Iterator[Problem]:
-    """Yield a warning for each cluster whose Python is older than any that dbxdec can be installed on."""
+    """Yield a warning for each cluster and environment whose Python is older than dbxdec can be installed on."""
+    yield from _environments_too_old(job)
     seen: set[str] = set()
     for task in job.tasks:
         cluster = kinds.cluster_of(task.settings, job.clusters) if task.kind == "python" else None
@@ -114,8 +118,20 @@ def too_old(job: Job) -> Iterator[Problem]:
         if own:
             owner = f"the `new_cluster` of the task `{job.key}.{task.key}`"
         yield Problem(
-            f"{owner} has the spark_version {version}, whose Python is older than 3.11: dbxdec can't be "
-            "installed there",
+            f"{owner} has the spark_version {version}, {_TOO_OLD}",
             task.set_at if own else job.source,
             'write `spark_version="15.4.x-scala2.12"` or newer',
         )
+
+
+def _environments_too_old(job: Job) -> Iterator[Problem]:
+    used = {task.settings.get("environment_key") for task in job.tasks if task.kind == "python"}
+    for key, spec in job.environments.items():
+        field = "environment_version" if spec.get("environment_version") is not None else "client"
+        version = spec.get(field)
+        if key in used and isinstance(version, str) and pythons.is_environment_too_old(version):
+            yield Problem(
+                f"the environment `{key}` of the job `{job.key}` has the {field} {version}, {_TOO_OLD}",
+                job.source,
+                'write `environment_version="2"` or newer, or leave it out',
+            )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, listed
-from dbxdec.model import required
+from dbxdec.model import key_parts, required
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dbxdec.model.dag import Job
+    from dbxdec.model.dag import Job, Output, Task
 
-_STARTS = ("schedule", "continuous", "trigger")
+_STARTS = ("schedule", "continuous", "trigger", "triggers")
 
 
 def errors(job: Job) -> Iterator[Problem]:
@@ -38,7 +38,7 @@ def errors(job: Job) -> Iterator[Problem]:
     for task in job.tasks if keys else ():
         for output in task.outputs.values():
             if (mode := output.settings.get("mode")) in ("error", "ignore"):
-                by = f'partition_by=["{keys[0]}"]'
+                by = _partitions(keys)
                 yield Problem(
                     f'the task `{job.key}.{task.key}` writes in mode="{mode}", but the job has keys ({listed(keys)}): '
                     + ("its second run fails, whatever its key" if mode == "error" else "only the first one is stored"),
@@ -51,14 +51,18 @@ def warnings(job: Job) -> Iterator[Problem]:
     """Yield tables that keep only the rows of the last key, and keys that no automatic start is ever for."""
     names = [parameter.name for parameter in job.parameters if parameter.key]
     for task, _, output in required.tables(job):
-        if output.settings.get("mode") == "overwrite" and not output.partial:
+        if output.settings.get("mode") != "overwrite":
+            continue
+        if not output.partial:
             yield Problem(
                 f"the task `{job.key}.{task.key}` replaces the whole of {output.target} in each run, but the job has "
                 f"keys ({listed(names)}): only the rows of the last one are there",
                 task.called_at or task.source,
-                f'write each key into its own part: `partition_by=["{names[0]}"]`; or, for a table between two steps, '
+                f"write each key into its own part: `{_partitions(names)}`; or, for a table between two steps, "
                 "say `keyed=False`",
             )
+        elif apart := [one.name for one in key_parts.shared(job, output)]:
+            yield _taken_away(job, task, output, apart, names)
     if not any(name in job.settings for name in _STARTS):
         return
     for parameter in job.parameters:
@@ -72,3 +76,24 @@ def warnings(job: Job) -> Iterator[Problem]:
                     "start it for each value by a job of its own: "
                     f"`{job.key}({parameter.name}=...)` in the body of a scheduled job",
                 )
+
+
+def _partitions(names: list[str]) -> str:
+    columns = ", ".join(f'"{name}"' for name in names)
+    return f"partition_by=[{columns}]"
+
+
+def _taken_away(job: Job, task: Task, output: Output, apart: list[str], names: list[str]) -> Problem:
+    """Return the warning of runs for one key that replace rows of another one's."""
+    columns = key_parts.columns(output)
+    part = "slice" if output.settings.get("replace") else "partitions"
+    exact = ", ".join(f'"{name}": {name}' for name in names)
+    says = "says" if len(columns) == 1 else "say"
+    keys = f"{'keys' if apart[1:] else 'key'} {listed(apart)}"
+    return Problem(
+        f"the task `{job.key}.{task.key}` replaces in each run the {part} of {output.target} by {listed(columns)}, "
+        f"which {says} nothing of the {keys}: a run for one takes away the rows of others",
+        task.called_at or task.source,
+        f"replace the rows of the run's own key: `replace={{{exact}}}`; or have columns of these names in "
+        "`partition_by`",
+    )

@@ -26,20 +26,20 @@ _OF_JAVA = re.compile(
 _ORDER = "seconds, minutes, hours, day of the month, month, day of the week, and optionally the year"
 
 
-def findings(schedule: Any) -> Iterator[Finding]:
-    """Yield what the platform would refuse in a job's `schedule`, as (message, hint)."""
+def findings(schedule: Any, path: str = "schedule") -> Iterator[Finding]:
+    """Yield what the platform would refuse in a job's schedule, as (message, hint); `path` is its place in the job."""
     if not isinstance(schedule, dict):
         return
     text = schedule.get("quartz_cron_expression")
     if isinstance(text, str) and "${" not in text:
-        yield from _expression(text)
+        yield from _expression(text, f"`{path}.quartz_cron_expression`")
     zone = schedule.get("timezone_id")
     if isinstance(zone, str) and "${" not in zone and not _is_zone(zone) and (near := _near(zone)):
-        yield f"`schedule.timezone_id` is {zone!r}, which is not a time zone", near
+        yield f"`{path}.timezone_id` is {zone!r}, which is not a time zone", near
 
 
-def _expression(text: str) -> Iterator[Finding]:
-    where = f"`schedule.quartz_cron_expression` is {text!r}"
+def _expression(text: str, field: str) -> Iterator[Finding]:
+    where = f"{field} is {text!r}"
     fields = text.split()
     try:
         quartz.parse(text)

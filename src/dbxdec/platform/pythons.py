@@ -16,12 +16,19 @@ KNOWN = ("3.11", "3.12")
 """All of them."""
 _OLDEST = 15
 """The first runtimes with Python 3.11."""
+_OLDEST_ENVIRONMENT = 2
+"""The first environments with it."""
 
 
 def is_too_old(version: str) -> bool:
     """Return whether clusters with this `spark_version` have a Python older than 3.11."""
     found = _RUNTIME.fullmatch(version)
     return found is not None and int(found["major"]) < _OLDEST
+
+
+def is_environment_too_old(version: str) -> bool:
+    """Return whether serverless environments of this version have a Python older than 3.11."""
+    return version.isdecimal() and int(version) < _OLDEST_ENVIRONMENT
 
 
 def of_runtime(version: str) -> str | None:

@@ -21,6 +21,7 @@ from dbxdec.model.manifest import Manifest
 
 BUILD = "b" * 64
 WHEEL = "dist/p-1-py3-none-any.whl"
+PERIODIC = {"periodic": {"interval": 1, "unit": "DAYS"}}
 small = job_cluster("small", spark_version="16.4.x-scala2.12", node_type_id="m5d.large", num_workers=1)
 
 
@@ -549,16 +550,13 @@ class TestRefused:
                 "`schedule` and `continuous` are both set",
             ),
             (
-                jobs_with(
-                    schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"},
-                    trigger={"periodic": {"interval": 1, "unit": "DAYS"}},
-                ),
+                jobs_with(schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"}, trigger=PERIODIC),
                 "`schedule` and `trigger` are both set",
             ),
             (
                 jobs_with(
                     schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"},
-                    trigger={"periodic": {"interval": 1, "unit": "DAYS"}},
+                    trigger=PERIODIC,
                     continuous={"pause_status": "PAUSED"},
                 ),
                 "`schedule`, `trigger` and `continuous` are all set",
@@ -568,6 +566,84 @@ class TestRefused:
             (
                 jobs_with(run_as={"user_name": "a", "service_principal_name": "b"}),
                 "`run_as` has `user_name` and `service_principal_name`\n    hint: a job runs as one of them",
+            ),
+            (
+                jobs_with(trigger={**PERIODIC, "file_arrival": {"url": "s3://a/b/"}}),
+                "`trigger` has `file_arrival` and `periodic`\n    hint: a trigger is of one kind",
+            ),
+            (jobs_with(trigger={"pause_status": "PAUSED"}), "`trigger` has nothing that starts a run"),
+            (jobs_with(triggers=[PERIODIC, {"pause_status": "PAUSED"}]), "`triggers[1]` has nothing that starts a run"),
+            (
+                jobs_with(triggers=[{"schedule": {"quartz_cron_expression": "0 5 * * *", "timezone_id": "UTC"}}]),
+                "`triggers[0].schedule.quartz_cron_expression` is '0 5 * * *'",
+            ),
+            (jobs_with(trigger={"periodic": {"interval": 0, "unit": "DAYS"}}), "`trigger.periodic.interval` is 0"),
+            (
+                jobs_with(trigger={"file_arrival": {"url": "s3://a/b/", "wait_after_last_change_seconds": 59}}),
+                "`trigger.file_arrival.wait_after_last_change_seconds` is 59\n    hint: the platform takes 60 seconds",
+            ),
+            (
+                jobs_with(trigger={"table_update": {"table_names": ["a.b.c"], "min_time_between_triggers_seconds": 0}}),
+                "`trigger.table_update.min_time_between_triggers_seconds` is 0",
+            ),
+            (
+                jobs_with(
+                    continuous={
+                        "maintenance_window": {"day_of_week": "MONDAY", "start_hour": 24, "timezone_id": "UTC"},
+                    }
+                ),
+                "`continuous.maintenance_window.start_hour` is 24\n    hint: 0 to 23",
+            ),
+            (jobs_with(permissions=[{"level": "CAN_VIEW"}]), "`permissions[0]` has nobody to whom it is given"),
+            (
+                jobs_with(permissions=[{"level": "CAN_VIEW", "user_name": "a", "group_name": "b"}]),
+                "`permissions[0]` has `user_name` and `group_name`\n    hint: write an entry for each of them",
+            ),
+            (
+                jobs_with(webhook_notifications={"on_failure": [{"id": str(i)} for i in range(4)]}),
+                "`webhook_notifications.on_failure` has 4 destinations",
+            ),
+            (
+                task_with(webhook_notifications={"on_start": [{"id": str(i)} for i in range(4)]}),
+                "`webhook_notifications.on_start` has 4 destinations",
+            ),
+            (
+                jobs_with(permissions=[{"level": "IS_OWNER", "user_name": name} for name in "ab"]),
+                "`permissions` has 2 owners\n    hint: a job has one",
+            ),
+            (
+                jobs_with(permissions=[{"level": "IS_OWNER", "group_name": "a"}]),
+                "`permissions` makes a group the owner",
+            ),
+            (jobs_with(permissions=[{"level": "CAN_VIEW", "user_name": ""}]), "`permissions[0].user_name` is empty"),
+            (
+                jobs_with(trigger={"table_update": {"table_names": ["a.b"]}}),
+                "`trigger.table_update.table_names[0]` is 'a.b'\n    hint: write `catalog.schema.table`",
+            ),
+            (
+                jobs_with(trigger={"table_update": {"min_time_between_triggers_seconds": 60}}),
+                "`trigger.table_update` has no `table_names`",
+            ),
+            (jobs_with(trigger={"file_arrival": {"url": ""}}), "`trigger.file_arrival.url` is empty"),
+            (
+                on_cluster({**BASIC, "autoscale": {"min_workers": 1, "max_workers": 2}}),
+                "has both `num_workers` and `autoscale`",
+            ),
+            (
+                on_cluster({**NEW, "autoscale": {"min_workers": 3, "max_workers": 2}}),
+                "has `autoscale.min_workers` 3, more than `max_workers` 2",
+            ),
+            (
+                on_cluster({**NEW, "autoscale": {"min_workers": -1, "max_workers": 2}}),
+                "has `autoscale.min_workers` -1\n    hint: 0 or more",
+            ),
+            (
+                on_cluster(BASIC, libraries=[{"pypi": {"package": "a"}, "whl": "/Volumes/a/b/c/d.whl"}]),
+                "has a library of several kinds, `libraries[1]`: `pypi` and `whl`",
+            ),
+            (
+                on_cluster(BASIC, libraries=[{"pypi": {"package": ""}}]),
+                "has a library without a name, `libraries[1].pypi`",
             ),
             (jobs_with(timeout_seconds=-1), "`timeout_seconds` is -1\n    hint: 0 or more"),
             (task_with(max_retries=-2), "`max_retries` is -2\n    hint: -1 or more: -1 retries without end"),
@@ -604,7 +680,7 @@ class TestRefused:
             (on_cluster({**BASIC, "num_worker": 1}), "the cluster `c` of the job `one`: there is no field"),
             (on_cluster({**BASIC, "num_workers": "5"}), "the cluster `c` of the job `one`: `num_workers` is '5' (str)"),
             (
-                on_cluster({**BASIC, "autoscale": {"min_workers": 1, "max_workers": True}}),
+                on_cluster({**NEW, "autoscale": {"min_workers": 1, "max_workers": True}}),
                 "`autoscale.max_workers` is True (bool), not an integer",
             ),
             (on_cluster(BASIC, libraries="x"), "`libraries` is 'x' (str), not a list"),
@@ -623,6 +699,10 @@ class TestRefused:
             (in_environment(dependencies=[1]), "`dependencies[1]` is 1 (int), not a string"),
             (in_environment(dependencies="${var.deps}"), "to which the wheel can't be added"),
             (in_environment(dependencis=[]), "did you mean `dependencies`?"),
+            (
+                in_environment(environment_version="4.0"),
+                "`environment_version` is '4.0'\n    hint: write a whole number",
+            ),
             (in_environment(environment_version=4), "`environment_version` is 4 (int), not a string"),
             (in_environment(dependencies=["ruamel.yaml"]), "hint: write `ruamel-yaml`"),
             (native(), "has nothing to run"),
@@ -689,6 +769,45 @@ class TestRefused:
 
         found = {(problem.where.path, problem.where.line - start) for problem in refused(one)}
         assert found == {(__file__, 2), (__file__, 4)}
+
+    @pytest.mark.parametrize(
+        "start",
+        [
+            {"continuous": {"pause_status": "PAUSED"}},
+            {"triggers": [{"continuous": {"task_retry_mode": "NEVER"}}]},
+        ],
+    )
+    def test_tasks_of_a_continuous_job_have_no_retries(self, start: dict[str, Any]) -> None:
+        """The platform starts such a job again; its own retries of tasks are a field of `continuous`."""
+
+        def with_retries(number: int) -> Job[[]]:
+            @job(**start)
+            def one() -> None:
+                first.override(max_retries=number)()
+
+            return one
+
+        for number in (-1, 2):
+            (problem,) = refused(with_retries(number))
+            assert f"the task `one.first` has `max_retries` {number} in a continuous job" in problem.message
+            assert "task_retry_mode" in (problem.hint or "")
+        made(with_retries(0))
+
+    def test_what_the_platform_takes_of_triggers_is_fine(self) -> None:
+        """The least waits, a variable in place of a number, and a condition beside any kind."""
+        made(
+            jobs_with(
+                trigger={
+                    "file_arrival": {"url": "s3://a/b/", "wait_after_last_change_seconds": 60},
+                    "pause_status": "PAUSED",
+                }
+            ),
+        )
+        made(jobs_with(trigger={"periodic": {"interval": "${var.every}", "unit": "DAYS"}}))
+        made(jobs_with(trigger="${var.trigger}", permissions="${var.permissions}"))
+        made(jobs_with(trigger={"table_update": {"table_names": ["${var.catalog}.b.c", "a.`b.c`.d"]}}))
+        made(on_cluster({**NEW, "autoscale": {"min_workers": 2, "max_workers": 2}}))
+        made(jobs_with(webhook_notifications={"on_failure": [{"id": str(i)} for i in range(3)]}))
 
     def test_references_that_the_bundle_knows_are_fine(self) -> None:
         """A whole reference may stand for any type, also for a number."""

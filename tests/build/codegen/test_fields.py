@@ -37,9 +37,26 @@ NOT_OF_TASK = {"task_key", "depends_on", "job_cluster_key", "environment_key"}
 # Keys that the build compares with others, so that they can't be variables.
 KEYS = {"task_key", "job_cluster_key", "environment_key"}
 # Fields that don't take any text.
-GIVEN = {**dict.fromkeys(KEYS, "inner"), "quartz_cron_expression": "0 0 5 * * ?", "max_concurrent_runs": 1000}
-# A git source goes with no wheel of a bundle, and a build must know whether a cluster takes libraries.
-NOT_OF_BUNDLES = {"GIT", "DEPENDENCY_MODE_AUTO"}
+GIVEN = {
+    **dict.fromkeys(KEYS, "inner"),
+    "quartz_cron_expression": "0 0 5 * * ?",
+    "max_concurrent_runs": 1000,
+    "min_time_between_triggers_seconds": 60,
+    "wait_after_last_change_seconds": 60,
+    "interval": 1,
+    "start_hour": 23,
+    "url": "s3://bucket/folder/",
+    **dict.fromkeys(("user_name", "group_name", "service_principal_name"), "name"),
+    "environment_version": "4",
+    "table_names": ["a.b.c"],
+    "min_workers": 1,
+    "max_workers": 2,
+}
+# A git source goes with no wheel of a bundle, a build must know whether a cluster takes libraries, and not everybody
+# can own a job.
+NOT_OF_BUNDLES = {"GIT", "DEPENDENCY_MODE_AUTO", "IS_OWNER"}
+# What classes can't be without, although each of their fields may be left out.
+ALSO_NEEDED: dict[Any, set[str]] = {bundle_jobs.TableUpdateTriggerConfiguration: {"table_names"}}
 # Fields for files that no deploy uploads: their paths are absolute.
 OF_THE_WORKSPACE = {"egg", "files", "java_dependencies", "project_environment"}
 
@@ -69,20 +86,41 @@ def required_of(model: Any) -> set[str]:
     return {f.name for f in fields(model) if f.default is MISSING and f.default_factory is MISSING}
 
 
-def whole(kind: Any, within: tuple[Any, ...] = ()) -> Any:
-    """A value with every field set, as plain data; a class inside itself has only what it needs."""
+# Classes of which each instance has one of these fields, and any of the others.
+TRIGGERS = ("file_arrival", "model", "periodic", "table_update", "schedule", "continuous")
+ONE_OF: dict[Any, tuple[str, ...]] = {
+    bundle_jobs.TriggerSettings: TRIGGERS,
+    bundle_jobs.TriggerConfiguration: TRIGGERS,
+    bundle_jobs.JobPermission: ("user_name", "group_name", "service_principal_name"),
+    bundle_jobs.ClusterSpec: ("num_workers", "autoscale"),
+    bundle_jobs.Library: ("cran", "egg", "jar", "maven", "pypi", "requirements", "whl"),
+    bundle_jobs.JobRunAs: ("user_name", "service_principal_name", "group_name"),
+}
+
+
+def with_one_of(kind: Any) -> list[list[str]]:
+    """The fields of `kind` that go together: all, or one of those that exclude each other with the rest."""
+    names, apart = list(kinds_of(kind)), ONE_OF.get(kind, ())
+    exclusive = [name for name in names if name in apart]
+    return [[n for n in names if n not in apart or n == one] for one in exclusive] or [names]
+
+
+def whole(kind: Any, within: tuple[Any, ...] = (), which: int = 0) -> Any:
+    """A value with every field set, as plain data; a class inside itself has only what it needs.
+
+    `which` is the one of the fields that exclude each other; a list has an item for each of them.
+    """
     if is_dataclass(kind):
-        names = list(kinds_of(kind))  # type: ignore[arg-type]
+        names = with_one_of(kind)[which % len(with_one_of(kind))]
         if kind is bundle_jobs.Task:  # a task of one kind, on no compute of its own
             names = ["task_key", "description", "notebook_task"]
-        elif kind is bundle_jobs.JobRunAs:  # one name
-            names = names[:1]
         elif kind in within:
             names = [n for n in names if n in required_of(kind)]
         return {n: GIVEN.get(n) or whole(kinds_of(kind)[n], (*within, kind)) for n in names}  # type: ignore[arg-type]
     match typing.get_origin(kind):
         case origin if origin is list:
-            return [whole(element(kind), within)]
+            item = element(kind)
+            return [whole(item, within, i) for i in range(len(with_one_of(item)) if item in ONE_OF else 1)]
         case origin if origin is dict:
             return {"key": whole(element(kind), within)}
     if issubclass(kind, Enum):
@@ -223,6 +261,8 @@ def value_of(place: str, name: str) -> Any:
     """A value for the field `name` that says all there is to say."""
     if (place, name) == ("environment", "dependencies"):
         return ["polars"]
+    if name in GIVEN and name not in KEYS:
+        return GIVEN[name]
     return "ALL_DONE" if name == "run_if" else whole(kinds_of(PLACES[place].model)[name])
 
 
@@ -284,7 +324,7 @@ def path_text(place: str, path: Path) -> str:
     types_by_path = dict(places_in(place, str(path[0])))
     text = shown(path, lambda parent: types_by_path[parent] if parent else owner)
     ours = (place, path[0]) in (("environment", "dependencies"), ("task", "libraries"))
-    return text.replace("[0]", "[1]", 1) if ours else text
+    return re.sub(r"\[(\d+)\]", lambda found: f"[{int(found[1]) + 1}]", text, count=1) if ours else text
 
 
 every_field = pytest.mark.parametrize(("place", "name"), EVERY_FIELD, ids=lambda text: text)
@@ -520,18 +560,20 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(lamb
 def values(kind: Any, depth: int = 0) -> st.SearchStrategy[Any]:
     """Any valid value of a type, as plain data, without fields that are empty."""
     if is_dataclass(kind):
-        needed = required_of(kind)
+        needed = required_of(kind) | ALSO_NEEDED.get(kind, set())
         kinds = {n: k for n, k in kinds_of(kind).items() if n not in KEYS | NOT_OF_TASK or n in needed}  # type: ignore[arg-type]
         optional = {} if depth > 3 else {n: field_values(n, k, depth) for n, k in kinds.items() if n not in needed}
         required = {n: field_values(n, kinds_of(kind)[n], depth) for n in needed}  # type: ignore[arg-type]
         form = st.fixed_dictionaries(required, optional=optional)
+        if kind in ONE_OF:
+            form = form.filter(lambda value: len(value.keys() & set(ONE_OF[kind])) == 1)
         return form if needed else form.filter(bool)
     if typing.get_origin(kind) is list:
         return st.lists(values(element(kind), depth + 1), min_size=1, max_size=2)
     if typing.get_origin(kind) is dict:
         return st.dictionaries(TEXT, values(element(kind), depth + 1), min_size=1, max_size=2)
     if issubclass(kind, Enum):
-        return st.sampled_from([member.value for member in kind])
+        return st.sampled_from([member.value for member in kind if member.value != "IS_OWNER"])
     scalars: dict[Any, st.SearchStrategy[Any]] = {
         str: TEXT,
         int: st.integers(0, 2**63 - 1),
@@ -572,8 +614,11 @@ def test_any_mixture_of_fields(place: str) -> None:
 
     def is_allowed(given: dict[str, Any]) -> bool:
         starts = {"schedule", "trigger", "triggers", "continuous"} & given.keys()
-        several = len(starts) > 1 or len(given.get("run_as", ())) > 1
-        return given.get("dependency_mode") not in NOT_OF_BUNDLES and not several
+        return (
+            given.get("dependency_mode") not in NOT_OF_BUNDLES
+            and len(starts) <= 1
+            and not {"autoscale", "num_workers"} <= given.keys()
+        )
 
     @given(of_place(place).filter(is_allowed))
     @settings(max_examples=examples(60))

@@ -11,7 +11,9 @@ from dbxdec.build.codegen.clusters import cluster_findings, task_findings
 from dbxdec.build.codegen.environments import refusals
 from dbxdec.build.codegen.fields import field_problems, is_reference
 from dbxdec.build.codegen.jobs import is_classic, levels, with_environments
+from dbxdec.build.codegen.libraries import ENVIRONMENT_VERSION, library_findings
 from dbxdec.build.codegen.paths import not_uploaded
+from dbxdec.build.codegen.starts import is_continuous, job_findings, retry_findings, schedules_of, webhook_findings
 from dbxdec.errors import CodegenError, Problem, concerning, counted, did_you_mean, listed
 from dbxdec.model import kinds, protocol, schedules
 from dbxdec.model.dag import MAX_CONCURRENCY
@@ -62,6 +64,8 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
         problems.append(Problem(f"the job `{job.key}` has no task", job.source, "call at least one task in its body"))
     for form, alike in groups:
         findings = [*_shape(alike[0], form), *_compute(alike[0], form, definition)]
+        if is_continuous(definition):
+            findings += [finding for level in levels(form) for finding in retry_findings(level)]
         problems += _of_tasks(job, alike, findings, "")
         problems += _own_clusters(job, alike, form)
     problems += [*_clusters(job, definition), *_environments(job)]
@@ -86,7 +90,7 @@ def _of_tasks(job: Job, tasks: list[Task], findings: Iterable[Finding], colon: s
 def _field_problems(job: Job, definition: dict[str, Any], groups: Groups) -> list[Problem]:
     problems = []
     for owner, model, part in _parts(job, definition):
-        findings = [*_fields(model, part), *(schedules.findings(part.get("schedule")) if model == "Job" else ())]
+        findings = [*_fields(model, part), *(_starts(part) if model == "Job" else ())]
         problems += [Problem(f"{owner}: {message}", job.source, hint) for message, hint in findings]
     apart = {k: v for k, v in definition.items() if k != "tasks"}
     problems += [Problem(f"the job `{job.key}`: {message}", job.source, hint) for message, hint in _not_uploaded(apart)]
@@ -100,6 +104,7 @@ def _fields(model: str, part: Any) -> Iterator[Finding]:
     yield from _references(part)
     if isinstance(part, dict):
         yield from _numbers(part)
+        yield from webhook_findings(part)
     if model == "Job" and len(starts := [name for name in _STARTS if part.get(name) is not None]) > 1:
         yield (
             f"{listed(starts)} are {'both' if len(starts) == 2 else 'all'} set",
@@ -107,6 +112,12 @@ def _fields(model: str, part: Any) -> Iterator[Finding]:
         )
     if model == "Job" and isinstance(run_as := part.get("run_as"), dict) and len(run_as) > 1:
         yield f"`run_as` has {listed(list(run_as))}", "a job runs as one of them (the Jobs API's reference, `run_as`)"
+
+
+def _starts(job: dict[str, Any]) -> Iterator[Finding]:
+    for path, schedule in schedules_of(job):
+        yield from schedules.findings(schedule, path)
+    yield from job_findings(job)
 
 
 def _numbers(part: dict[str, Any]) -> Iterator[Finding]:
@@ -288,6 +299,7 @@ def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> It
                 yield f"has the {field} {level[field]!r}, which is not defined", hint or known
         if level.get("existing_cluster_id") == "":
             yield "has an empty `existing_cluster_id`", "name the cluster, or leave it out"
+        yield from library_findings(level.get("libraries"))
         places = sorted(kinds.compute_of_its_own(level))
         if len(places) > 1 and places not in _TOGETHER:
             yield f"runs in several places: {listed(places)}", "a task has one cluster or one environment"
@@ -335,6 +347,10 @@ def _environments(job: Job) -> list[Problem]:
     problems = []
     for key, spec in job.environments.items():
         owner = f"the environment `{key}` of the job `{job.key}`"
+        version = spec.get("environment_version")
+        if isinstance(version, str) and "${" not in version and not version.isdecimal():
+            hint = f'write a whole number as a string, such as "{ENVIRONMENT_VERSION}"'
+            problems.append(Problem(f"{owner}: `environment_version` is {version!r}", job.source, hint))
         dependencies = spec.get("dependencies")
         if is_reference(dependencies):
             problems.append(

@@ -1,6 +1,6 @@
-"""Clusters in Environments mode: what the platform asks of them and of their tasks.
+"""What the platform asks of clusters: of their size, and in Environments mode also of their tasks.
 
-In this mode a cluster's tasks have environments, as on serverless, instead of libraries (the Jobs API's reference,
+In that mode a cluster's tasks have environments, as on serverless, instead of libraries (the Jobs API's reference,
 "dependency_mode", and docs.databricks.com, "Databricks Runtime 19.0").
 """
 
@@ -24,10 +24,11 @@ _RUNTIME = re.compile(r"(\d{1,4})\.")
 
 
 def cluster_findings(cluster: Mapping[str, Any], *, has_environment: bool) -> Iterator[Finding]:
-    """Yield what is wrong with a cluster's `dependency_mode`, and with a cluster that a task has with an environment.
+    """Yield what is wrong with a cluster's size, its `dependency_mode`, and as one that a task has with an environment.
 
     A mode that the author has set without `environment=` is a field like any other, for the platform to judge.
     """
+    yield from _size(cluster)
     if cluster.get("dependency_mode") == kinds.AUTO_MODE:
         what = f"has the dependency_mode {kinds.AUTO_MODE!r}, so the build can't tell whether its tasks take libraries"
         yield (
@@ -50,6 +51,22 @@ def cluster_findings(cluster: Mapping[str, Any], *, has_environment: bool) -> It
             f"{has} which a cluster takes no environments",
             'write `data_security_mode="DATA_SECURITY_MODE_STANDARD"`, or remove `environment=`',
         )
+
+
+def _size(cluster: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield problems of the number of workers (the Clusters API's reference, `autoscale` and `num_workers`)."""
+    scale = cluster.get("autoscale")
+    if scale is not None and cluster.get("num_workers") is not None:
+        yield "has both `num_workers` and `autoscale`", "a cluster has a fixed size, or grows and shrinks"
+    if not isinstance(scale, dict):
+        return
+    sizes = {name: number for name, number in scale.items() if type(number) is int}
+    for name, number in sizes.items():
+        if number < 0:
+            yield f"has `autoscale.{name}` {number}", "0 or more"
+    least, most = sizes.get("min_workers", 0), sizes.get("max_workers")
+    if most is not None and 0 <= most < least:
+        yield f"has `autoscale.min_workers` {least}, more than `max_workers` {most}", "write them the other way round"
 
 
 def _is_other(access: object) -> bool:

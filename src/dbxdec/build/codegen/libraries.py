@@ -11,11 +11,12 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build.codegen.environments import is_wheel
+from dbxdec.errors import listed
 from dbxdec.model.locked import OWN, of_cluster, of_environment
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from dbxdec.model.locked import Locked, Pins
     from dbxdec.model.manifest import Manifest
@@ -30,6 +31,23 @@ _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*\]\s*)?([<>=!~;,@(].*)?", re.DOTALL
 )
 _INDEX_OPTION = re.compile(r"\s*(--(index-url|extra-index-url|no-index|find-links|pypi-url)\b|-[if]\b)")
+
+
+# The Jobs API's reference, `libraries`: each is of one kind.
+_KINDS = ("cran", "egg", "jar", "maven", "pypi", "requirements", "whl")
+_NAMES = {"pypi": "package", "cran": "package", "maven": "coordinates"}
+
+
+def library_findings(libraries: Any) -> Iterator[tuple[str, str | None]]:
+    """Yield what the platform would refuse in the libraries of a task, as (message, hint)."""
+    for i, library in enumerate(libraries if isinstance(libraries, list) else ()):
+        found = [kind for kind in _KINDS if library.get(kind) is not None] if isinstance(library, dict) else []
+        if len(found) > 1:
+            yield f"has a library of several kinds, `libraries[{i}]`: {listed(found)}", "write one for each"
+        for kind in found:
+            what = library[kind]
+            if (what.get(_NAMES.get(kind, "")) if isinstance(what, dict) else what) == "":
+                yield f"has a library without a name, `libraries[{i}].{kind}`", "leave it out"
 
 
 @dataclass(frozen=True)
