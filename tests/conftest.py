@@ -171,6 +171,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(skip)
 
 
+def pytest_sessionstart() -> None:
+    """Nothing that collection makes is garbage."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector would look at a million objects of collection again and again: a sixth of the time."""
+    gc.enable()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all worker processes of this run share."""

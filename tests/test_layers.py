@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import subprocess
 import sys
@@ -76,6 +77,7 @@ def name_of(path: Path) -> str:
 MODULES = {name_of(path): path for path in sorted((SRC / "dbxdec").rglob("*.py"))}
 
 
+@functools.cache
 def imports_of(name: str) -> set[str]:
     """The modules of dbxdec that a module imports, wherever in it, for types alone too."""
     found = set()
@@ -88,14 +90,11 @@ def imports_of(name: str) -> set[str]:
     return found - {name}
 
 
-IMPORTS = {name: imports_of(name) for name in MODULES}
-
-
 @pytest.mark.parametrize("name", sorted(MODULES.keys() - {"dbxdec"}))
 def test_a_module_imports_only_its_own_room_and_those_before(name: str) -> None:
     """A module imports from its own room, and from the rooms that it may know."""
     room = name.split(".")[1]
-    others = {found.split(".")[1] for found in IMPORTS[name] if found != "dbxdec"}
+    others = {found.split(".")[1] for found in imports_of(name) if found != "dbxdec"}
     assert others <= ROOMS[room] | {room}
 
 
@@ -112,13 +111,13 @@ def test_inner_rooms_know_each_other_one_way(room: str) -> None:
     for name in sorted(MODULES.keys() - DOORS):
         if name.startswith(f"dbxdec.{room}"):
             inner = inner_room(name, room)
-            within = {inner_room(one, room) for one in IMPORTS[name] if one.startswith(f"dbxdec.{room}.")}
+            within = {inner_room(one, room) for one in imports_of(name) if one.startswith(f"dbxdec.{room}.")}
             assert within <= INNER[room][inner] | {inner}, name
 
 
 def test_imports_form_no_circle() -> None:
     """In the whole tree, with the imports inside of functions and those for types alone."""
-    left = {name: IMPORTS[name] - DOORS for name in MODULES.keys() - DOORS}
+    left = {name: imports_of(name) - DOORS for name in MODULES.keys() - DOORS}
     while left:
         free = [name for name, needed in left.items() if not needed & left.keys()]
         assert free, f"a circle among {sorted(left)}"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -357,11 +358,13 @@ class TestOneAtATime:
 
             def second() -> None:
                 with spark_start._locked(tmp_path, note, "a:b:c"):
+                    # It may come here before the first one lets go.
                     with (tmp_path / "lock").open("a") as third:
-                        assert try_lock(third.fileno())
+                        while not try_lock(third.fileno()):
+                            time.sleep(0.01)
                     entered.set()
 
-            thread = threading.Thread(target=second)
+            thread = threading.Thread(target=second, daemon=True)
             thread.start()
             note.write_text(str(tmp_path))
             (tmp_path / "a_b-c.jar").touch()
