@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import spark_tools
 from repository import TESTS
@@ -28,12 +29,14 @@ spark = spark_tools.spark
 
 @pytest.fixture
 def libraries(tmp_path: Path) -> Path:
-    """A folder with what PySpark needs for Connect, which nothing else has."""
-    wanted = [
-        text.partition(";")[0].strip()
+    """A folder with what PySpark needs for Connect and this environment lacks."""
+    there = {name.lower() for one in importlib.metadata.distributions() if (name := one.metadata["Name"])}
+    named = (
+        Requirement(text)
         for text in importlib.metadata.requires("pyspark") or ()
         if 'extra == "connect"' in text or "extra == 'connect'" in text
-    ]
+    )
+    wanted = [f"{one.name}{one.specifier}" for one in named if one.name.lower() not in there]
     folder = tmp_path / "libraries"
     install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable]
     subprocess.run([*install, "--target", folder, *wanted], check=True)
