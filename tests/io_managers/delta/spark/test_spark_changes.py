@@ -356,6 +356,7 @@ class TestStarting:
 class TestRewrites:
     """Commits that do more than add rows."""
 
+    @pytest.mark.slow
     def test_the_feed_tells_them(self, place: Place, source: Place) -> None:
         """Every change, in whatever order commits of both kinds came."""
         add(source, (1, 1), (2, 2))
@@ -817,7 +818,6 @@ class TestTargets:
         task_.run("2", adopted={"new": "0"})
         assert stored(path) == [(0, 0), (1, 1)]
 
-    @pytest.mark.connect
     def test_a_table_by_another_name_is_not_its_own_source(self, table: Place) -> None:
         """Its own rows would be new in the next run; the path of a table of the catalog is another name."""
         add(table, (1, 1))

@@ -227,7 +227,6 @@ class TestReading:
         path.write("append", "3", path.frame(3))
         assert path.read("2", mode="ignore") == [1]
 
-    @pytest.mark.connect
     def test_a_reader_gets_the_version_that_this_run_wrote(self, place: Place) -> None:
         """What other runs write later is not seen by this run's readers; without a producer the newest is read."""
         for run in ("1", "2"):

@@ -371,6 +371,7 @@ def test_rows_that_differ_in_microseconds_are_others_in_quarantine(flights: Flig
             assert len(flights.rejected()) == attempt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", [{}, pytest.param({"one": unique("flight")}, marks=pytest.mark.slow)])
 def test_rows_that_are_dropped_are_judged_by_nothing_else(flights: Flights, rules: dict[str, Any]) -> None:
     """Another condition may be an error of theirs."""
@@ -387,6 +388,7 @@ def test_rows_that_are_dropped_are_judged_by_nothing_else(flights: Flights, rule
     }
 
 
+@pytest.mark.slow
 def test_columns_of_quarantine_are_none_of_the_rows(flights: Flights) -> None:
     """It would lose theirs."""
     frame = flights.frame().selectExpr("*", "'x' AS _DBXDEC_run")

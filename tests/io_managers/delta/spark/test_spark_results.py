@@ -42,7 +42,6 @@ def feed(at: Place) -> None:
 
 
 class TestFrames:
-    @pytest.mark.connect
     def test_an_append_is_its_rows(self, place: Place) -> None:
         """Neither earlier nor later rows are among them; the whole table is there when it is asked for."""
         for run in ("1", "2", "3"):

@@ -129,6 +129,7 @@ class TestAppends:
         assert rows(found) == [("a", 1, None), ("a", 3, 4), ("b", 2, None)]
         assert len(found.inputFiles()) == 3
 
+    @pytest.mark.slow
     def test_a_reader_through_polars_gets_the_same_rows(self, path: Place, source: Source) -> None:
         """All commits of the stream count for it as well."""
         import polars as pl
