@@ -87,10 +87,6 @@ class AuthoringError(DbxdecError):
     """Raised when a job's DAG is built and the pipeline code is wrong."""
 
 
-class ConfigError(DbxdecError):
-    """Raised when `[tool.dbxdec]` or the project's build configuration is wrong."""
-
-
 class _JobsError(DbxdecError):
     """An error in some of a project's jobs.
 
@@ -109,6 +105,10 @@ class _JobsError(DbxdecError):
         super().__init__(problems, hint=hint)
         self.jobs = jobs or {}
         self.places = places or {}
+
+
+class ConfigError(_JobsError):
+    """Raised when `[tool.dbxdec]` or the project's build configuration is wrong."""
 
 
 class DiscoveryError(_JobsError):

@@ -199,7 +199,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             root, version, Path(self.directory), Path(self.build_config.directory)
         ):
             return error
-        found = bundlechecks.of_mistaken(root, error, config.resources)
+        found = bundlechecks.of_mistaken(root, error, config.resources, config.extra_libraries)
         return DbxdecError(in_order([*error.problems, *found])) if found else error
 
     def _check_bundle(self, version: str, config: Config, made: Build) -> Sequence[Problem]:
