@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import ConfigError, Problem, did_you_mean
 from dbxdec.records import dataclass
 from dbxdec.support import documents
+from dbxdec.support.addresses import secretive
 from dbxdec.support.forms import at, table
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _LONGEST = 7 * 24 * 60 * 60
 _LOCK = re.compile(r"uv\.lock|pylock(\.[^.]+)?\.toml")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PYTHON = re.compile(r"3\.(1[1-9]|[2-9][0-9])")
+# Not `name[extra] @ https://.../x.whl`, which is a requirement.
+_WITH_EXTRAS = re.compile(r"(?P<wheel>[^@\[]+\.whl)\s*\[[^\]]*\]\s*", re.IGNORECASE)
 _MISSING_IMPORTS = ("stand-in", "error")
 
 
@@ -172,6 +175,23 @@ def _strings(value: Any, path: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _libraries(value: Any, path: str) -> tuple[str, ...]:
+    libraries = _strings(value, path)
+    wrong: list[Problem] = []
+    for i, text in enumerate(libraries):
+        if (address := secretive(text)) is not None:
+            hint = "write it without them, and give the workspace the password: an index of the workspace, or a secret"
+            wrong.append(Problem(f"has a password or a token in {address}", f"{path}[{i}]", hint))
+        elif found := _WITH_EXTRAS.fullmatch(text):
+            hint = f'name the wheel alone, "{found["wheel"]}", and the packages of its extras beside it'
+            wrong.append(
+                Problem(f"is {text!r}, a wheel with extras, which clusters can't install", f"{path}[{i}]", hint)
+            )
+    if wrong:
+        raise ConfigError(wrong)
+    return libraries
+
+
 def _texts(value: Any, path: str) -> dict[str, str]:
     """Return a table of scalars, each as the string that a bundle or a shell would give."""
     if not isinstance(value, dict):
@@ -208,7 +228,7 @@ def _example(value: Any) -> str:
 
 
 def _toml_type(value: Any) -> str:
-    names = {bool: "a boolean", int: "an integer", float: "a float", str: "a text", list: "a list", dict: "a table"}
+    names = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "a list", dict: "a table"}
     return names.get(type(value), "a date or time")
 
 
@@ -216,7 +236,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "pipelines": _pipelines,
     "resources": _resources,
     "missing-imports": _missing_imports,
-    "extra-libraries": _strings,
+    "extra-libraries": _libraries,
     "timeout": _timeout,
     "variables": _texts,
     "discovery-env": _environment,

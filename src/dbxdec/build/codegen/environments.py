@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from dbxdec.support.addresses import secretive
+
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.specifiers import Specifier
@@ -60,10 +62,13 @@ def _is_remote(text: str) -> bool:
 
 def _read(dependency: str) -> tuple[str, list[Finding]]:
     text = dependency.strip()
-    if "${" in text:
+    if "${" in text and secretive(text) is None:
         return dependency, []  # only the deploy knows what the bundle makes of it
     if not text:
         return dependency, [("a dependency is empty", "leave it out")]
+    if (address := secretive(text)) is not None:
+        hint = "leave them out, and let the environment have the password: an index of the workspace, or a secret"
+        return dependency, [(f"a dependency has a password or a token in {address}, which everybody could read", hint)]
     if text.startswith("file:"):
         hint = "write the path by itself, as in `libs/x.whl` or `/Workspace/x.whl`"
         return dependency, [(f"the dependency `{text}` is a URL of a file", hint)]
