@@ -649,6 +649,22 @@ class TestRefused:
                 on_cluster(BASIC, libraries=[{"pypi": {"package": "a", "repo": "https://u:p@h"}}]),
                 "has a password or a token in https://***@h, of `libraries[1].pypi`",
             ),
+            (
+                jobs_with(continuous={"pause_status": "UNPAUSED"}, max_concurrent_runs=2),
+                "`max_concurrent_runs` is 2 in a continuous job",
+            ),
+            (
+                in_environment(client="2", environment_version="4"),
+                "`environment_version` and `client` are set, of which one counts",
+            ),
+            (
+                in_environment(dependencies=["polars==1.0", "httpx", "Polars>=1,<2", "polars==1.1", "polars==1.0"]),
+                "the dependencies `polars==1.0` and `polars==1.1` exclude each other",
+            ),
+            (
+                in_environment(dependencies=["my_lib>=2", "my-lib[a]==1.9"]),
+                "the dependencies `my-lib[a]==1.9` and `my_lib>=2` exclude each other",
+            ),
             (jobs_with(timeout_seconds=-1), "`timeout_seconds` is -1\n    hint: 0 or more"),
             (task_with(max_retries=-2), "`max_retries` is -2\n    hint: -1 or more: -1 retries without end"),
             (on_cluster({**BASIC, "num_workers": -1}), "`num_workers` is -1"),
