@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dbxdec.build.config import Config, load
+from dbxdec.build.config import Config, load, sound
 from dbxdec.errors import ConfigError
 
 
@@ -230,3 +230,27 @@ def test_libraries_without_secrets_are_taken_as_they_are(tmp_path: Path) -> None
         "libs/q-1-py3-none-any.whl",
     ]
     assert load(write(tmp_path, f"[tool.dbxdec]\nextra-libraries = {libraries}\n")).extra_libraries == tuple(libraries)
+
+
+@pytest.mark.parametrize("wrong", ["timeout = 'x'", "color = 1", "extra-libraries = 3", "lock = 3", "resources = true"])
+def test_a_wrong_setting_leaves_the_others_to_read_the_pipelines_by(tmp_path: Path, wrong: str) -> None:
+    """The mistake is said, and the default stands in its place."""
+    config, problems = sound(write(tmp_path, f"[tool.dbxdec]\npipelines = ['a']\n{wrong}\n"))
+    assert config == Config(pipelines=("a",))
+    assert len(problems) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", ["pipelines = 'a'", "pipeline = ['a']", "missing_imports = 'error'", "discovery-env = 1", "'"]
+)
+def test_without_what_the_pipelines_need_they_are_not_read(tmp_path: Path, wrong: str) -> None:
+    """Else the project would have mistakes that its author has not made."""
+    config, problems = sound(write(tmp_path, f"[tool.dbxdec]\n{wrong}\n"))
+    assert config is None
+    assert len(problems) == 1
+
+
+def test_a_part_of_a_lock_is_no_lock(tmp_path: Path) -> None:
+    """A wrong Python for a lock does not make the lock ask for one."""
+    config, _ = sound(write(tmp_path, "[tool.dbxdec]\nlock = 'uv.lock'\nlock-python = 3\n"))
+    assert config == Config()

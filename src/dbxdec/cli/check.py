@@ -13,7 +13,7 @@ from dbxdec.cli import source
 from dbxdec.cli.app import FAILED, WRONG_USAGE, code_of
 from dbxdec.cli.console import echo, print_json, say
 from dbxdec.cli.home import relative
-from dbxdec.errors import ConfigError, DbxdecError, Problem, counted, in_order, located
+from dbxdec.errors import DbxdecError, Problem, counted, in_order, located
 from dbxdec.model import dag
 from dbxdec.support import printing
 from dbxdec.views import texts
@@ -143,9 +143,8 @@ def _of_bundle(folder: Path, manifest: Manifest | None, mistaken: DbxdecError | 
     if root is None:
         return bundlechecks.Found()
     builds = bundlefile.mistakes(Path(root))
-    try:
-        settings = config.load(Path(root, "pyproject.toml"))
-    except ConfigError:  # the mistakes are among those of `mistaken`
+    settings, _ = config.sound(Path(root, "pyproject.toml"))  # its mistakes are among those of `mistaken`
+    if settings is None:
         return bundlechecks.Found(tuple(builds))
     if manifest is not None:
         found = bundlechecks.of_project(Path(root), manifest, settings.resources)
