@@ -7,13 +7,14 @@ one into an exit code. A user's own exception is never wrapped at run time.
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import CodeType, FrameType
 
 
@@ -201,6 +202,15 @@ class NotWrittenError(RunError):
             raise NotWrittenError(f"{context.uri} has nothing for `{context.parameter}`")
         ```
     """
+
+
+@contextmanager
+def noted(problems: list[Problem]) -> Iterator[None]:
+    """Add the problems that the block raises to `problems`, so that checks which don't need each other all run."""
+    try:
+        yield
+    except DbxdecError as error:
+        problems += error.problems
 
 
 def concerning(jobs: tuple[str, ...] | None, problems: Iterable[Problem]) -> list[Problem]:

@@ -22,12 +22,22 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from dbxdec.build import config, unbuilt
 from dbxdec.build import hatchling_compat as inside
-from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, Problem, concerning, counted, in_order
+from dbxdec.errors import (
+    CodegenError,
+    ConfigError,
+    DbxdecError,
+    DiscoveryError,
+    Problem,
+    concerning,
+    counted,
+    in_order,
+    noted,
+)
 from dbxdec.support import boundary, files, printing
 from hatch_dbxdec import refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from hatchling.builders.plugin.interface import IncludedFile
 
@@ -286,7 +296,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         inside.require_admitted()
         found, problems = config.sound(Path(self.root, "pyproject.toml"))
         before = len(problems)
-        with _noted(problems):
+        with noted(problems):
             refusals.check_options(self.config)
         if found is None or len(problems) > before:
             raise ConfigError(problems)
@@ -321,11 +331,11 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
         core = self.metadata.core
         refusals.check_settings(self, build_data, version)
-        with _noted(problems):
+        with noted(problems):
             resources_file.check_replaceable(Path(self.root), config.resources)
         known = not any("extra-libraries" in str(problem.where) for problem in problems)
         if known or any(text.startswith("dbxdec") for text in core.dependencies):  # which may be among the libraries
-            with _noted(problems):
+            with noted(problems):
                 building.admits_running_version(core.dependencies, core.name, config.extra_libraries)
         try:
             included = inside.included(self.build_config, build_data, self.root)
@@ -333,9 +343,9 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             data = [file for folder, entry in included.data for file in _shipped([entry], f"{folder}/")]
             refusals.check_paths(self.build_config, files, data)
             if config.resources is not None:
-                with _noted(problems):
+                with noted(problems):
                     refusals.check_resources(Path(self.root), files, config.resources)
-            with _noted(problems):
+            with noted(problems):
                 self._check_metadata(version)
             name, version = core.raw_name, self.metadata.version
             return building.build(
@@ -429,15 +439,6 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         head = f"dbxdec: {count} mistakes" if count > 1 else "dbxdec"
         self._say("abort", printing.message(f"{head}: {error}" if count == 1 else f"{head}:\n{error}"))
         raise SystemExit(1)  # abort has ended the process
-
-
-@contextlib.contextmanager
-def _noted(problems: list[Problem]) -> Iterator[None]:
-    """Add what the block raises to `problems`: the pipelines can be read nevertheless."""
-    try:
-        yield
-    except DbxdecError as error:
-        problems += error.problems
 
 
 def _unwritten(what: str, error: OSError) -> ConfigError:

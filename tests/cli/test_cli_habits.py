@@ -211,6 +211,35 @@ def test_runs_of_a_misspelt_job(project: Project) -> None:
     assert dbxdec(project, "runs", "--job", "hourly_exports").code == 0, "a job that has never run is no mistake"
 
 
+def test_all_mistakes_in_what_a_run_is_asked_for_are_said_at_once(project: Project) -> None:
+    """Parameters, variables and tasks are checked each for themselves; nothing is run, and nothing said twice."""
+    asked = (
+        "--param",
+        "limit=x",
+        "-p",
+        "dya=1",
+        "--var",
+        "lak=1",
+        "--task",
+        "laod",
+        "--until",
+        "count",
+        "--from",
+        "laod",
+    )
+    said = dbxdec(project, "run", "daily", *asked, "--replace", "shwo=true")
+    assert (said.code, said.out) == (2, "")
+    for mistake in (
+        "uses the bundle variable `lak`",
+        "has no parameter `dya`",
+        "the job parameter `limit` is 'x'",
+        "has no task `laod`",
+        "has no task `shwo`",
+    ):
+        assert said.err.count(mistake) == 1
+    assert not (project.root / ".dbxdec/runs").exists()
+
+
 @pytest.mark.parametrize("option", ["--param", "--var", "--replace"])
 def test_a_name_with_two_values_is_refused_beside_other_mistakes(option: str) -> None:
     """Neither of two values is taken, and every mistake of an option is said."""
