@@ -7,13 +7,14 @@ one into an exit code. A user's own exception is never wrapped at run time.
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import CodeType, FrameType
 
 
@@ -87,10 +88,6 @@ class AuthoringError(DbxdecError):
     """Raised when a job's DAG is built and the pipeline code is wrong."""
 
 
-class ConfigError(DbxdecError):
-    """Raised when `[tool.dbxdec]` or the project's build configuration is wrong."""
-
-
 class _JobsError(DbxdecError):
     """An error in some of a project's jobs.
 
@@ -109,6 +106,10 @@ class _JobsError(DbxdecError):
         super().__init__(problems, hint=hint)
         self.jobs = jobs or {}
         self.places = places or {}
+
+
+class ConfigError(_JobsError):
+    """Raised when `[tool.dbxdec]` or the project's build configuration is wrong."""
 
 
 class DiscoveryError(_JobsError):
@@ -201,6 +202,15 @@ class NotWrittenError(RunError):
             raise NotWrittenError(f"{context.uri} has nothing for `{context.parameter}`")
         ```
     """
+
+
+@contextmanager
+def noted(problems: list[Problem]) -> Iterator[None]:
+    """Add the problems that the block raises to `problems`, so that checks which don't need each other all run."""
+    try:
+        yield
+    except DbxdecError as error:
+        problems += error.problems
 
 
 def concerning(jobs: tuple[str, ...] | None, problems: Iterable[Problem]) -> list[Problem]:

@@ -22,7 +22,17 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from dbxdec.build import config, unbuilt
 from dbxdec.build import hatchling_compat as inside
-from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, Problem, counted, in_order
+from dbxdec.errors import (
+    CodegenError,
+    ConfigError,
+    DbxdecError,
+    DiscoveryError,
+    Problem,
+    concerning,
+    counted,
+    in_order,
+    noted,
+)
 from dbxdec.support import boundary, files, printing
 from hatch_dbxdec import refusals
 
@@ -85,25 +95,27 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
         It writes nothing. Raises DbxdecError with every mistake.
         """
-        config = self._config()
+        config, problems = self._config()
         self._keep_out(config.resources)
-        return self._build("standard", config, build_data, only)
+        return self._build("standard", config, build_data, problems, only)
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Discover, check and render the jobs; put the manifest and the entry point into the wheel."""
         config = None
         try:
-            config = self._config()
+            config, problems = self._config()
             self._keep_out(config.resources)
             if self.target_name != "wheel":
+                if problems:
+                    raise ConfigError(problems)
                 self._drop_older(config)
                 self._add_inputs(config, build_data)
                 return
             readme = inside.readme_of(self.metadata)[0]
             try:
-                made = self._build(version, config, build_data)
+                made = self._build(version, config, build_data, problems)
             except (DiscoveryError, CodegenError) as error:
-                if version != "editable":
+                if version != "editable" or problems:
                     raise
                 self._go_without(error, config, readme)
                 return
@@ -199,7 +211,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             root, version, Path(self.directory), Path(self.build_config.directory)
         ):
             return error
-        found = bundlechecks.of_mistaken(root, error, config.resources)
+        found = bundlechecks.of_mistaken(root, error, config.resources, config.extra_libraries)
         return DbxdecError(in_order([*error.problems, *found])) if found else error
 
     def _check_bundle(self, version: str, config: Config, made: Build) -> Sequence[Problem]:
@@ -276,26 +288,65 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             if os.path.realpath(path) not in there:
                 build_data["force_include"][path] = place
 
-    def _config(self) -> Config:
-        inside.require_admitted()
-        refusals.check_options(self.config)
-        return config.load(Path(self.root, "pyproject.toml"))
+    def _config(self) -> tuple[Config, list[Problem]]:
+        """Return the settings as far as they are right, and the mistakes in them.
 
-    def _build(self, version: str, config: Config, build_data: dict[str, Any], only: str | None = None) -> Build:
+        Raises ConfigError where the mistakes keep the pipelines from being read.
+        """
+        inside.require_admitted()
+        found, problems = config.sound(Path(self.root, "pyproject.toml"))
+        before = len(problems)
+        with noted(problems):
+            refusals.check_options(self.config)
+        if found is None or len(problems) > before:
+            raise ConfigError(problems)
+        return found, problems
+
+    def _build(
+        self,
+        version: str,
+        config: Config,
+        build_data: dict[str, Any],
+        problems: list[Problem],
+        only: str | None = None,
+    ) -> Build:
+        """Build with settings of which `problems` are said already; those of other settings are added to them.
+
+        Raises DbxdecError with all of them, and with every mistake of the pipelines.
+        """
+        try:
+            made = self._built(version, config, build_data, problems, only)
+        except (DiscoveryError, CodegenError, ConfigError) as error:
+            both = [*error.problems, *concerning((), problems)]
+            raise type(error)(both, jobs=error.jobs, places=error.places) from None
+        if problems:
+            found = made.discovered
+            raise ConfigError(concerning((), problems), jobs=found.jobs, places=found.places)
+        return made
+
+    def _built(
+        self, version: str, config: Config, build_data: dict[str, Any], problems: list[Problem], only: str | None
+    ) -> Build:
         from dbxdec.build import building, resources_file
 
         core = self.metadata.core
         refusals.check_settings(self, build_data, version)
-        resources_file.check_replaceable(Path(self.root), config.resources)
-        building.admits_running_version(core.dependencies, core.name, config.extra_libraries)
+        with noted(problems):
+            resources_file.check_replaceable(Path(self.root), config.resources)
+        known = not any("extra-libraries" in str(problem.where) for problem in problems)
+        if known or any(text.startswith("dbxdec") for text in core.dependencies):  # which may be among the libraries
+            with noted(problems):
+                building.admits_running_version(core.dependencies, core.name, config.extra_libraries)
         try:
             included = inside.included(self.build_config, build_data, self.root)
             files = _shipped(included.files)
             data = [file for folder, entry in included.data for file in _shipped([entry], f"{folder}/")]
             refusals.check_paths(self.build_config, files, data)
             if config.resources is not None:
-                refusals.check_resources(Path(self.root), files, config.resources)
-            self._check_metadata(version)
+                with noted(problems):
+                    refusals.check_resources(Path(self.root), files, config.resources)
+            with noted(problems):
+                self._check_metadata(version)
             name, version = core.raw_name, self.metadata.version
             return building.build(
                 files,

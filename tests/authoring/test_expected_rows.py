@@ -11,7 +11,8 @@ import pytest
 
 from dbxdec import bundle_variable, fraction, job, rows, task, unique
 from dbxdec.authoring.jobs import BuiltJob
-from dbxdec.errors import DbxdecError
+from dbxdec.authoring.recording import collecting
+from dbxdec.errors import DbxdecError, Problem
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager, SparkTableIoManager
 from dbxdec.model.job_forms import decode_job, encode_jobs
 from dbxdec.model.manifest import Manifest
@@ -291,3 +292,24 @@ def test_a_number_of_rows_of_a_task_that_may_return_none_is_a_warning() -> None:
     outputs = {"good": lake.table("orders", expect_or_fail=least), "bad": lake.table("bad")}
     (found,) = warnings_of(both, outputs=outputs)
     assert "may return None for the output `good`" in found
+
+
+@pytest.mark.parametrize("make", [lake.table, lambda _, **given: PolarsDeltaIoManager("s3://lake", **given)])
+def test_a_wrong_option_of_a_table_hides_none_of_its_wrong_conditions(make: Any) -> None:
+    noted: list[Problem] = []
+    with collecting(noted):
+        table = make(
+            "orders", mode="apend", expect={"now": "now() > id", "known": "id < :most", "whole": "id <", "": 1}
+        )
+    of_options, of_conditions = [problem.message for problem in noted], [one.message for one in of(table).problems]
+    assert len(of_options) == 4
+    assert "'apend'" in of_options[0]
+    assert len(of_conditions) == 2, "no condition with a mistake in itself is checked further"
+    assert '"known" has `:most`' in of_conditions[0]
+    assert "'id <' is no condition" in of_conditions[1]
+
+
+def test_a_table_of_a_wrong_manager_still_has_its_conditions_checked() -> None:
+    with collecting([]):
+        table = PolarsDeltaIoManager("s3://lake", mode="apend").table("orders", expect={"known": "id < :most"})  # type: ignore[arg-type]
+    assert '"known" has `:most`' in said(of(table))

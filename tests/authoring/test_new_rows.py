@@ -250,7 +250,7 @@ def test_a_parameter_of_that_name_is_refused() -> None:
 
 
 def test_a_source_that_is_overwritten_is_warned_of() -> None:
-    """Unless it has a change data feed, or such versions are left out."""
+    """Unless such versions are left out, or a feed tells what has changed to a reader that merges by a key."""
 
     def reads() -> None:
         clean(rewrites().changes())
@@ -264,6 +264,12 @@ def test_a_source_that_is_overwritten_is_warned_of() -> None:
         )
         clean(with_feed().changes())
 
+    def fed_by_key() -> None:
+        with_feed = rewrites.override(
+            io_manager=lake.table("days", mode="overwrite", properties={"delta.enableChangeDataFeed": True})
+        )
+        task(io_manager=lake.table("copy"))(merges)(with_feed().changes(kind="latest", by="id"))
+
     def by_key() -> None:
         merged = task(io_manager=lake.table("copy"))(merges)
         merged(rewrites().changes(kind="latest", by="id"))
@@ -271,11 +277,12 @@ def test_a_source_that_is_overwritten_is_warned_of() -> None:
     def merges(days: pl.LazyFrame) -> DeltaMerge:
         raise NotImplementedError
 
-    warned = {body.__name__: warning_checks.warn([of(body).dag]) for body in (reads, by_key, skips, fed)}
+    warned = {body.__name__: warning_checks.warn([of(body).dag]) for body in (reads, by_key, skips, fed, fed_by_key)}
     hints = {name: str(one) for name, found in warned.items() for one in found if "overwrites" in str(one)}
-    assert list(hints) == ["reads", "by_key"]
+    assert list(hints) == ["reads", "by_key", "fed"]
+    assert "are new once more" in hints["fed"]
     # With a feed an overwrite gives a reader of rows those again that it stores again.
-    assert ['`kind="latest", by=...`' in hint for hint in hints.values()] == [True, False]
+    assert ['`kind="latest", by=...`' in hint for hint in hints.values()] == [True, False, True]
 
 
 def test_new_names_are_told_before_a_deploy() -> None:

@@ -112,7 +112,7 @@ def test_check_and_the_build_say_it(project: Project) -> None:
     project.edit("databricks.yml", "  lake:\n    default: s3://bucket/shop", "  x:\n    default: s3://bucket/shop")
     checked, built = check(project), project.build()
     said = f"{line_of(project, '@task(io_manager=lake)')}: the task `sales.orders` uses the bundle variable `lake`"
-    assert (checked.code, built.code) == (2, 1)
+    assert (checked.code, built.code) == (1, 1)
     assert said in checked.output
     assert said in built.output
     assert project.wheels == []
@@ -138,6 +138,33 @@ def test_a_mistake_in_the_bundle_hides_behind_no_other(project: Project) -> None
             assert "unknown" not in said
         assert project.wheels == []
         project.edit(SALES, wrong, 'report(total(orders(n)), ["a", "b"])')
+
+
+def mistaken(project: Project) -> list[str]:
+    """What is found in the bundle for a tree with mistakes."""
+    settings = config.load(project.root / "pyproject.toml")
+    with pytest.raises(DbxdecError) as error:
+        read_tree(project.root)
+    beside = bundlechecks.of_mistaken(project.root, error.value, settings.resources, settings.extra_libraries)
+    return [str(problem) for problem in beside]
+
+
+def test_a_mistake_in_a_pipeline_hides_no_missing_file(project: Project) -> None:
+    """A missing notebook and a missing library are certain, whatever else is wrong; each is said once."""
+    native(project, "notebook_task={'notebook_path': 'notebooks/gone.py'}")
+    project.edit(SALES, "@task\n    def total", "@task(max_retris=1)\n    def total")
+    add_library(project, "libs/q-1-py3-none-any.whl")
+    notebook, library = mistaken(project)
+    assert notebook.startswith(f"{line_of(project, 'native_task(')}: the task `sales.native`")
+    assert "'notebooks/gone.py', which is not there" in notebook
+    assert library.startswith("tool.dbxdec.extra-libraries: 'libs/q-1-py3-none-any.whl' is not there")
+
+
+def test_a_mistake_in_one_job_hides_no_place_of_another_job(project: Project) -> None:
+    """Where the tables of a job are in the bundle's targets is known if that job has no mistake of its own."""
+    project.edit("databricks.yml", "lake: s3://bucket/prod", "lake: gs:/bucket/prod")
+    project.write("src/shop/pipelines/other.py", OTHER.replace("a(bundle_variable", "a(1, 2, bundle_variable"))
+    assert any("gs:/bucket/prod/orders" in said and said.startswith("databricks.yml:") for said in mistaken(project))
 
 
 OTHER = """

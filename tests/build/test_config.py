@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dbxdec.build.config import Config, load
+from dbxdec.build.config import Config, load, sound
 from dbxdec.errors import ConfigError
 
 
@@ -82,6 +82,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ("missing-imports = 'stand_in'", "tool.dbxdec.missing-imports"),
         ("extra-libraries = [3]", "tool.dbxdec.extra-libraries[0]"),
         ("extra-libraries = ['']", "tool.dbxdec.extra-libraries[0]"),
+        ("extra-libraries = ['a', 'a.whl[x]']", "tool.dbxdec.extra-libraries[1]"),
         ("timeout = 0", "tool.dbxdec.timeout"),
         ("timeout = true", "tool.dbxdec.timeout"),
         ("timeout = -1", "tool.dbxdec.timeout"),
@@ -124,9 +125,18 @@ def test_a_wrong_value_is_refused_at_its_path(tmp_path: Path, setting: str, path
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("pipelines = 'a.pipelines'", 'is a text, not a list\n    hint: write `["a.pipelines"]`'),
+        ("pipelines = 'a.pipelines'", 'is a string, not a list\n    hint: write `["a.pipelines"]`'),
         ("extra-libraries = ['  ']", "is empty"),
         ("extra-libraries = [1.5]", "is a float, not a string"),
+        (
+            "extra-libraries = ['libs/q-1-py3-none-any.whl[a,b]']",
+            "a wheel with extras, which clusters can't install\n    hint: name the wheel alone, \"libs/q-1-py3",
+        ),
+        (
+            "extra-libraries = ['--index-url https://u:p@h/simple']",
+            "has a password or a token in https://***@h/simple\n",
+        ),
+        ("extra-libraries = ['q @ git+https://token@github.com/o/q']", "token in git+https://***@github.com/o/q\n"),
         ("resources = true", "is a boolean\n    hint: a path below the project's root"),
         ("missing-imports = 'standin'", "is 'standin'\n    hint: did you mean `stand-in`?"),
         ("missing-imports = 7", 'is 7\n    hint: write "stand-in" or "error"'),
@@ -209,3 +219,38 @@ def test_bytes_that_are_no_utf8_are_no_toml(tmp_path: Path) -> None:
 def test_false_means_no_resources(tmp_path: Path) -> None:
     """`resources = false` turns the file off."""
     assert load(write(tmp_path, "[tool.dbxdec]\nresources = false\n")).resources is None
+
+
+def test_libraries_without_secrets_are_taken_as_they_are(tmp_path: Path) -> None:
+    """A user without a password over SSH, and what only the bundle knows, are no secrets."""
+    libraries = [
+        "q @ git+ssh://git@github.com/o/q@1",
+        "q[a] @ https://h/q-1-py3-none-any.whl",
+        "--index-url https://${var.user}:${var.password}@h/simple",
+        "libs/q-1-py3-none-any.whl",
+    ]
+    assert load(write(tmp_path, f"[tool.dbxdec]\nextra-libraries = {libraries}\n")).extra_libraries == tuple(libraries)
+
+
+@pytest.mark.parametrize("wrong", ["timeout = 'x'", "color = 1", "extra-libraries = 3", "lock = 3", "resources = true"])
+def test_a_wrong_setting_leaves_the_others_to_read_the_pipelines_by(tmp_path: Path, wrong: str) -> None:
+    """The mistake is said, and the default stands in its place."""
+    config, problems = sound(write(tmp_path, f"[tool.dbxdec]\npipelines = ['a']\n{wrong}\n"))
+    assert config == Config(pipelines=("a",))
+    assert len(problems) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", ["pipelines = 'a'", "pipeline = ['a']", "missing_imports = 'error'", "discovery-env = 1", "'"]
+)
+def test_without_what_the_pipelines_need_they_are_not_read(tmp_path: Path, wrong: str) -> None:
+    """Else the project would have mistakes that its author has not made."""
+    config, problems = sound(write(tmp_path, f"[tool.dbxdec]\n{wrong}\n"))
+    assert config is None
+    assert len(problems) == 1
+
+
+def test_a_part_of_a_lock_is_no_lock(tmp_path: Path) -> None:
+    """A wrong Python for a lock does not make the lock ask for one."""
+    config, _ = sound(write(tmp_path, "[tool.dbxdec]\nlock = 'uv.lock'\nlock-python = 3\n"))
+    assert config == Config()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from dbxdec.cli.app import cli
 from projects import Project
@@ -204,7 +205,66 @@ def test_a_misspelt_variable_does_not_look_at_other_tables(tmp_path: Path, argum
 def test_runs_of_a_misspelt_job(project: Project) -> None:
     """`runs --job` of a job that has never run names one that has."""
     assert dbxdec(project, "run", "daily").code == 0
-    assert "did you mean `daily`?" in dbxdec(project, "runs", "--job", "dayly").err
+    for more in ((), ("--json",)):
+        said = dbxdec(project, "runs", "--job", "dayly", *more)
+        assert (said.code, "did you mean `daily`?" in said.err) == (2, True)
+    assert dbxdec(project, "runs", "--job", "hourly_exports").code == 0, "a job that has never run is no mistake"
+
+
+def test_all_mistakes_in_what_a_run_is_asked_for_are_said_at_once(project: Project) -> None:
+    """Parameters, variables and tasks are checked each for themselves; nothing is run, and nothing said twice."""
+    asked = (
+        "--param",
+        "limit=x",
+        "-p",
+        "dya=1",
+        "--var",
+        "lak=1",
+        "--task",
+        "laod",
+        "--until",
+        "count",
+        "--from",
+        "laod",
+    )
+    said = dbxdec(project, "run", "daily", *asked, "--replace", "shwo=true")
+    assert (said.code, said.out) == (2, "")
+    for mistake in (
+        "uses the bundle variable `lak`",
+        "has no parameter `dya`",
+        "the job parameter `limit` is 'x'",
+        "has no task `laod`",
+        "has no task `shwo`",
+    ):
+        assert said.err.count(mistake) == 1
+    assert not (project.root / ".dbxdec/runs").exists()
+
+
+@pytest.mark.parametrize("option", ["--param", "--var", "--replace"])
+def test_a_name_with_two_values_is_refused_beside_other_mistakes(option: str) -> None:
+    """Neither of two values is taken, and every mistake of an option is said."""
+    said = CliRunner().invoke(cli, ["run", "daily", option, "a=1", option, "b", option, "a=2", option, "a=1"])
+    assert said.exit_code == 2
+    assert "`a` is given twice: '1' and '2'" in said.output
+    assert "'b' is not of the form" in said.output
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("runs 1796", "`dbxdec runs show 1796` shows the run"),
+        ("runs last", "`dbxdec runs show last` shows the run"),
+        ("runs shwo", "did you mean `show`?"),
+        ("keys marck", "did you mean `mark`?"),
+        ("backfills cancle", "did you mean `cancel`?"),
+        ("keys x", "commands are mark, forget"),
+    ],
+)
+def test_a_wrong_subcommand_gets_a_hint(wrong: str, hint: str) -> None:
+    """The word is named, and what to write instead."""
+    said = CliRunner().invoke(cli, wrong.split())
+    assert said.exit_code == 2
+    assert f"there is no command `{wrong.split()[1]}`: {hint}" in said.output
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from authored import Frame, Shelf
 from dbxdec import bundle_variable, condition, job, native_task, run_date, task
 from dbxdec.authoring.jobs import Job
 from dbxdec.errors import Problem, SourceLocation
-from dbxdec.model import checks, dag
+from dbxdec.model import checks, dag, warning_checks
 
 WHERE = SourceLocation("m.py", 1)
 shelf = Shelf()
@@ -108,6 +108,7 @@ class TestPlaces:
         [
             ("s3//bucket", "uses s3//bucket/orders, which has no `:` after its scheme"),
             ("s3:/bucket", "uses s3:/bucket/orders, which has one slash after `s3:` instead of two"),
+            ("gs:///bucket", "uses gs:///bucket/orders, which has 3 slashes after `gs:` instead of two"),
             ("s33://bucket", "uses s33://bucket/orders, which has the unknown scheme `s33`"),
             ("s3://bucket", None),
             ("lake", None),
@@ -236,3 +237,23 @@ class TestMissing:
             assert message.startswith(
                 "the task `show` refers to a value of the task `count`, which may have failed: the platform"
             )
+
+
+@pytest.mark.parametrize("run_if", ["ALL_DONE", "NONE_FAILED", "ALL_SUCCESS"])
+def test_run_if_of_a_task_that_waits_for_none_is_warned_of(run_if: Any) -> None:
+    """Only tasks of which one waits for another have something to go by."""
+
+    @job
+    def daily() -> None:
+        @task(run_if=run_if)
+        def alone() -> None: ...
+
+        @task(run_if=run_if)
+        def late() -> None: ...
+
+        alone() >> late()
+
+    messages = [warning.message for warning in warning_checks.warn([daily.build(__name__).dag])]
+    assert [m for m in messages if "no effect" in m] == [
+        f"the task `alone` of the job `daily` has run_if={run_if}, which has no effect: it waits for no task"
+    ]

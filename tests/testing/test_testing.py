@@ -290,6 +290,7 @@ class TestFailures:
                 tables={"reference/name": NAMES},
                 task_values={"cuont": {}},
                 replace={"reprot": print},
+                variables={"rot": "lake", "of_another_job": 1},
                 input={},
                 top="x",
             )
@@ -300,6 +301,7 @@ class TestFailures:
             ("`inputs` names `extrct`, which the job `daily` does not have", "did you mean `extract`?"),
             ("`task_values` names `cuont`, which the job `daily` does not have", "did you mean `count`?"),
             ("`replace` names `reprot`, which the job `daily` does not have", "did you mean `report`?"),
+            ("`variables` names `rot`, which the job `daily` does not use", "did you mean `root`?"),
             (
                 "`tables` names 'reference/name', which `daily` neither reads nor writes",
                 "did you mean `reference/names`?",

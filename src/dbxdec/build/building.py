@@ -145,7 +145,7 @@ def build(
             raise CodegenError(problems, jobs=discovered.jobs, places=discovered.places) from None
         made = replace(made, raw_jobs=jobs)
     if beside.problems and only is None:
-        raise ConfigError(beside.problems)
+        raise ConfigError(beside.problems, jobs=discovered.jobs, places=discovered.places)
     if left_out:
         made = replace(made, build_id=soundness.UNBUILT + made.digest_with(payload))
     return Build(

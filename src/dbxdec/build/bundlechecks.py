@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dbxdec.build import bundlefile, localfiles, promises
 from dbxdec.errors import (
-    CodegenError,
     ConfigError,
     DbxdecError,
-    DiscoveryError,
     Problem,
     SourceLocation,
     did_you_mean,
@@ -69,40 +67,61 @@ def of_project(root: Path, manifest: Manifest, resources: str | None) -> Found:
     jobs = manifest.jobs
     definitions = build_jobs(manifest, wheel=_WHEEL)
     uses = [use for job in jobs for use in _uses(job, definitions[job.key])]
+    found = _of_sound(bundle, root, jobs)
     errors = [
         *_variables(bundle, root, uses),
         *_keys(bundle, root, jobs, resources),
         *_files(bundle, root, uses, manifest),
-        *_values(bundle, root, jobs),
+        *found.errors,
     ]
-    placed = list(_places(bundle, root, jobs))
-    errors += [problem for is_error, problem in placed if is_error]
-    warnings = [problem for is_error, problem in placed if not is_error]
+    warnings = [*found.warnings]
     if resources is not None:
         warnings += promises.of_resources(bundle, manifest.project, root)
     return Found(tuple(in_order(errors)), tuple(in_order(warnings)))
 
 
-def of_mistaken(root: Path, error: DbxdecError, resources: str | None) -> list[Problem]:
+def of_mistaken(
+    root: Path, error: DbxdecError, resources: str | None, libraries: tuple[str, ...] = ()
+) -> list[Problem]:
     """Return problems of a project that can't be built: of the jobs that could be read, as far as these are certain.
 
-    They are variables that the bundle lacks, and keys that it has already. What else a job has may follow from its
-    mistakes.
+    Of each job they are variables that the bundle lacks, keys that it has already, and files that are not there. What
+    else is wrong with a job may follow from its mistakes, so that only jobs without any are checked further.
+    `libraries` are the extra libraries of the project.
     """
-    bundle = _around(root, resources) if isinstance(error, CodegenError | DiscoveryError) and error.jobs else None
+    jobs, places = getattr(error, "jobs", {}), getattr(error, "places", {})
+    bundle = _around(root, resources) if jobs else None
     if bundle is None:
         return []
     from dbxdec.build.codegen import unchecked
     from dbxdec.build.codegen.libraries import Libraries
     from dbxdec.model.manifest import Manifest
 
-    found = Manifest("", "", "", "", error.jobs, places=error.places)  # type: ignore[attr-defined]
-    with suppress(DbxdecError):  # a mistake may keep a job from having a definition
-        jobs = found.jobs
-        definitions = unchecked(found, jobs, Libraries(_WHEEL))
-        uses = [use for job in jobs for use in _uses(job, definitions[job.key])]
-        return [*_variables(bundle, root, uses, known={MISTAKEN}), *_keys(bundle, root, jobs, resources)]
-    return []
+    concerned = [problem.jobs for problem in error.problems]
+    harmed = {key for keys in concerned for key in (jobs if keys is None else keys)}
+    read: list[Job] = []
+    uses: list[_Use] = []
+    for key, form in jobs.items():
+        with suppress(DbxdecError):  # a mistake may keep a job from having a definition
+            made = Manifest("", "", "", "", {key: form}, places=places)
+            (job,) = made.jobs
+            uses += _uses(job, unchecked(made, [job], Libraries(_WHEEL))[key])
+            read.append(job)
+    found = [
+        *_variables(bundle, root, uses, known={MISTAKEN}),
+        *_keys(bundle, root, read, resources),
+        *_files(bundle, root, uses, Manifest("", "", "", "", {}, libraries)),
+        *_of_sound(bundle, root, [job for job in read if job.key not in harmed]).errors,
+    ]
+    said = {problem.message for problem in error.problems}
+    return [problem for problem in dict.fromkeys(found) if problem.message not in said]
+
+
+def _of_sound(bundle: Bundle, root: Path, jobs: Sequence[Job]) -> Found:
+    """Return what can be told only of jobs without mistakes: values of variables in targets, and places of tables."""
+    placed = list(_places(bundle, root, jobs))
+    errors = [*_values(bundle, root, jobs), *(problem for is_error, problem in placed if is_error)]
+    return Found(tuple(errors), tuple(problem for is_error, problem in placed if not is_error))
 
 
 def _around(root: Path, resources: str | None) -> Bundle | None:

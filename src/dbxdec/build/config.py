@@ -9,9 +9,10 @@ from dataclasses import field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import ConfigError, Problem, did_you_mean
+from dbxdec.errors import ConfigError, Problem, did_you_mean, nearest
 from dbxdec.records import dataclass
 from dbxdec.support import documents
+from dbxdec.support.addresses import secretive
 from dbxdec.support.forms import at, table
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ _LONGEST = 7 * 24 * 60 * 60
 _LOCK = re.compile(r"uv\.lock|pylock(\.[^.]+)?\.toml")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PYTHON = re.compile(r"3\.(1[1-9]|[2-9][0-9])")
+# Not `name[extra] @ https://.../x.whl`, which is a requirement.
+_WITH_EXTRAS = re.compile(r"(?P<wheel>[^@\[]+\.whl)\s*\[[^\]]*\]\s*", re.IGNORECASE)
+_OF_DISCOVERY = frozenset({"pipelines", "missing-imports", "discovery-env"})
+_OF_A_LOCK = frozenset({"lock", "lock-python", "lock-exclude"})
 _MISSING_IMPORTS = ("stand-in", "error")
 
 
@@ -58,31 +63,53 @@ def load(path: Path) -> Config:
     return parse({} if found is None else found)
 
 
+def sound(path: Path) -> tuple[Config | None, list[Problem]]:
+    """Return the settings in the pyproject.toml at `path`, those that are wrong with their defaults, and the mistakes.
+
+    None where the pipelines could not be read as they are meant.
+    """
+    try:
+        found = at(documents.toml_of(path), "tool", "dbxdec")
+    except ConfigError as error:
+        return None, list(error.problems)
+    return _parsed({} if found is None else found)
+
+
 def parse(form: Any) -> Config:
     """Return the settings in `form`, the value of `tool.dbxdec`. Raises ConfigError with every mistake."""
+    config, problems = _parsed(form)
+    if config is None or problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _parsed(form: Any) -> tuple[Config | None, list[Problem]]:
     if not isinstance(form, dict):
-        raise ConfigError(Problem(f"is {_toml_type(form)}, not a table", TABLE, "write `[tool.dbxdec]`"))
+        return None, [Problem(f"is {_toml_type(form)}, not a table", TABLE, "write `[tool.dbxdec]`")]
     problems: list[Problem] = []
+    wrong: set[str] = set()
     values: dict[str, Any] = {}
     for key, value in form.items():
         reader = _READERS.get(key)
         if reader is None:
             hint = did_you_mean(key, _READERS) or f"known settings are {', '.join(_READERS)}"
             problems.append(Problem("unknown setting", _path(TABLE, key), hint))
+            wrong.add(nearest(key, _READERS) or "")
             continue
         try:
             values[key.replace("-", "_")] = reader(value, f"{TABLE}.{key}")
         except ConfigError as error:
             problems += error.problems
+            wrong.add(key)
     if "lock" not in form:
         problems += [
             Problem("has no effect without a lock", f"{TABLE}.{key}", 'name the lock: `lock = "uv.lock"`')
             for key in ("lock-python", "lock-exclude")
             if key in form
         ]
-    if problems:
-        raise ConfigError(problems)
-    return Config(**values)
+    if not wrong.isdisjoint(_OF_A_LOCK):  # with a part of them, the lock would have mistakes that it has not
+        values = {name: value for name, value in values.items() if name.replace("_", "-") not in _OF_A_LOCK}
+    return (Config(**values) if wrong.isdisjoint(_OF_DISCOVERY) else None), problems
 
 
 def _pipelines(value: Any, path: str) -> tuple[str, ...]:
@@ -172,6 +199,23 @@ def _strings(value: Any, path: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _libraries(value: Any, path: str) -> tuple[str, ...]:
+    libraries = _strings(value, path)
+    wrong: list[Problem] = []
+    for i, text in enumerate(libraries):
+        if (address := secretive(text)) is not None:
+            hint = "write it without them, and give the workspace the password: an index of the workspace, or a secret"
+            wrong.append(Problem(f"has a password or a token in {address}", f"{path}[{i}]", hint))
+        elif found := _WITH_EXTRAS.fullmatch(text):
+            hint = f'name the wheel alone, "{found["wheel"]}", and the packages of its extras beside it'
+            wrong.append(
+                Problem(f"is {text!r}, a wheel with extras, which clusters can't install", f"{path}[{i}]", hint)
+            )
+    if wrong:
+        raise ConfigError(wrong)
+    return libraries
+
+
 def _texts(value: Any, path: str) -> dict[str, str]:
     """Return a table of scalars, each as the string that a bundle or a shell would give."""
     if not isinstance(value, dict):
@@ -208,7 +252,7 @@ def _example(value: Any) -> str:
 
 
 def _toml_type(value: Any) -> str:
-    names = {bool: "a boolean", int: "an integer", float: "a float", str: "a text", list: "a list", dict: "a table"}
+    names = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "a list", dict: "a table"}
     return names.get(type(value), "a date or time")
 
 
@@ -216,7 +260,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "pipelines": _pipelines,
     "resources": _resources,
     "missing-imports": _missing_imports,
-    "extra-libraries": _strings,
+    "extra-libraries": _libraries,
     "timeout": _timeout,
     "variables": _texts,
     "discovery-env": _environment,

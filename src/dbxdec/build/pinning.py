@@ -17,13 +17,12 @@ from dbxdec.build.locks.packages import (
     Folder,
     Package,
     Registry,
-    has_credentials,
     is_remote,
     local_path,
-    without_credentials,
 )
 from dbxdec.errors import Problem
 from dbxdec.model.locked import OWN, Pins
+from dbxdec.support.addresses import has_credentials, without_credentials
 
 if TYPE_CHECKING:
     from dbxdec.build.locks.chosen import Chosen

@@ -59,6 +59,23 @@ class Mistakes(Refusal):
     exit_code = FAILED
 
 
+class Subcommands(click.Group):
+    """The subcommands of a command; a wrong one gets a hint."""
+
+    hint_of_records = ""
+    """What to write for an id in the place of a subcommand, with `{}` for the id."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], self.commands) or f"commands are {', '.join(self.commands)}"
+            if self.hint_of_records and (args[0] == "last" or args[0].replace("-", "").isdecimal()):
+                hint = self.hint_of_records.format(args[0])
+            ctx.fail(f"there is no command `{args[0]}`: {hint}")
+        return super().resolve_command(ctx, args)
+
+
 class Commands(click.Group):
     """Subcommands by name, loaded only when one is run."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbxdec.cli import backfill, records, tables
+from dbxdec.cli.app import Subcommands
 from dbxdec.cli.console import console, escape, print_json, say
 from dbxdec.cli.home import home
 from dbxdec.errors import counted
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _NEWEST = 50
 
 
-class _Backfills(click.Group):
+class _Backfills(Subcommands):
     """A number in the place of a subcommand shows that backfill."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbxdec.cli import source
-from dbxdec.cli.app import WRONG_USAGE, code_of
+from dbxdec.cli.app import FAILED, WRONG_USAGE, code_of
 from dbxdec.cli.console import echo, print_json, say
 from dbxdec.cli.home import relative
-from dbxdec.errors import ConfigError, DbxdecError, Problem, counted, in_order, located
+from dbxdec.errors import DbxdecError, Problem, counted, in_order, located
 from dbxdec.model import dag
 from dbxdec.support import printing
 from dbxdec.views import texts
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def command(as_json: bool, github: bool) -> None:
     """Find every mistake that a build of the project in this folder would find, and build nothing.
 
-    The exit code is 1 where there are mistakes in the pipelines, 2 where the project's settings or its bundle are
-    wrong, or lack what a job names: a variable, a notebook, a file.
+    The exit code is 1 where there are mistakes in the pipelines, such as a variable, a notebook or a file that is not
+    there, and 2 where only the project's settings or its bundle are wrong.
 
     \b
     Examples:
@@ -61,7 +61,8 @@ def command(as_json: bool, github: bool) -> None:
         counts = {"jobs": len(jobs), "tasks": sum(len(job["tasks"]) for job in jobs.values())}
     in_bundle = _of_bundle(Path.cwd(), found.manifest if found else None, mistaken)
     if in_bundle.errors:
-        errors, code = in_order([*errors, *in_bundle.errors]), code or WRONG_USAGE
+        errors = in_order([*errors, *in_bundle.errors])
+        code = FAILED if code == FAILED or any(map(_is_of_code, in_bundle.errors)) else WRONG_USAGE
     warnings = [*warnings, *in_bundle.warnings]
     if as_json:
         print_json(
@@ -142,13 +143,21 @@ def _of_bundle(folder: Path, manifest: Manifest | None, mistaken: DbxdecError | 
     if root is None:
         return bundlechecks.Found()
     builds = bundlefile.mistakes(Path(root))
-    if builds or isinstance(mistaken, ConfigError):
+    settings, _ = config.sound(Path(root, "pyproject.toml"))  # its mistakes are among those of `mistaken`
+    if settings is None:
         return bundlechecks.Found(tuple(builds))
-    settings = config.load(Path(root, "pyproject.toml"))
     if manifest is not None:
-        return bundlechecks.of_project(Path(root), manifest, settings.resources)
+        found = bundlechecks.of_project(Path(root), manifest, settings.resources)
+        return bundlechecks.Found((*builds, *found.errors), found.warnings)
     assert mistaken is not None  # noqa: S101 - without it there is a manifest
-    return bundlechecks.Found(tuple(bundlechecks.of_mistaken(Path(root), mistaken, settings.resources)))
+    found_beside = bundlechecks.of_mistaken(Path(root), mistaken, settings.resources, settings.extra_libraries)
+    return bundlechecks.Found((*builds, *found_beside))
+
+
+def _is_of_code(problem: Problem) -> bool:
+    """Return whether a problem is at a line of the pipelines, not in the files of the bundle or in a setting."""
+    location = located(problem)
+    return location is not None and location.path.endswith(".py")
 
 
 def _form(problem: Problem) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 import click
 
 from dbxdec.cli import completion, options
-from dbxdec.cli.app import FAILED, WRONG_USAGE
+from dbxdec.cli.app import FAILED, WRONG_USAGE, Subcommands
 from dbxdec.cli.backfill import show_left_out
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, say
@@ -32,7 +32,7 @@ _tasks = click.option(
 _keys = click.argument("keys", nargs=-1, metavar="[KEY=A..B | KEY=A,B]...")
 
 
-@click.group("keys")
+@click.group("keys", cls=Subcommands)
 def command() -> None:
     """Say which keys the tables of a job have, where their logs can't know it.
 

@@ -18,12 +18,18 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
 def assignments(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Return strings `name=value` as a dict; the last of a name wins."""
-    pairs = [value.partition("=") for value in values]
-    for value, (name, equals, _) in zip(values, pairs, strict=True):
+    """Return strings `name=value` as a dict. A name may have only one value; all mistakes are refused at once."""
+    found: dict[str, str] = {}
+    wrong: list[str] = []
+    for value in values:
+        name, equals, text = value.partition("=")
         if not name or not equals:
-            raise click.BadParameter(f"{value!r} is not of the form NAME=VALUE", context, option)
-    return {name: text for name, _, text in pairs}
+            wrong.append(f"{value!r} is not of the form {option.metavar or 'NAME=VALUE'}")
+        elif found.setdefault(name, text) != text:
+            wrong.append(f"`{name}` is given twice: {found[name]!r:.60} and {text!r:.60}")
+    if wrong:
+        raise click.BadParameter("; ".join(wrong), context, option)
+    return found
 
 
 parameters = click.option(

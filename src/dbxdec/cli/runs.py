@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from dbxdec.cli import completion, records, tables
-from dbxdec.cli.app import FAILED
+from dbxdec.cli.app import FAILED, WRONG_USAGE, Subcommands
 from dbxdec.cli.console import console, echo, escape, print_json, print_json_list, say
 from dbxdec.cli.home import home
 from dbxdec.errors import RunError, did_you_mean, listed
@@ -31,7 +31,11 @@ _NEWEST = 50
 _SAID = 5
 
 
-@click.group("runs", invoke_without_command=True)
+class _Runs(Subcommands):
+    hint_of_records = "`dbxdec runs show {}` shows the run"
+
+
+@click.group("runs", cls=_Runs, invoke_without_command=True)
 @click.option("--job", metavar="JOB", shell_complete=completion.jobs, help="Only runs of this job.")
 @click.option(
     "--limit",
@@ -62,14 +66,22 @@ def command(context: click.Context, job: str | None, limit: int, everything: boo
     chosen = found if everything else islice(found, limit)
     if as_json:
         print_json_list(_each(chosen, records.as_json, passed))
-    else:
-        _print(job, list(_each(chosen, _row, passed)), list(jobs))
+    elif rows := list(_each(chosen, _row, passed)):
+        titles = ("run", "job", "state", "started", "seconds", "tasks")
+        tables.show(console(), titles, rows, right=titles[4:], broken=("job",))
+    elif job is None:
+        say("no run is kept here: `dbxdec run JOB` makes one")
     if not everything and next(found, None) is not None:
         say(f"these are the newest {limit:,}: `--limit N` or `--all` lists more")
     for sentence in passed[:_SAID]:
         say(sentence)
     if len(passed) > _SAID:
         say(f"{len(passed) - _SAID:,} others can't be read either")
+    if job is not None and job not in jobs:
+        near = did_you_mean(job, jobs)
+        hint = near or f"those kept are of {listed(list(jobs))}" if jobs else "`dbxdec run` makes one"
+        say(f"no run of `{job}` is kept here: {hint}")
+        raise SystemExit(WRONG_USAGE if near else 0)
 
 
 def _of(job: str | None, found: Iterable[Run], jobs: dict[str, None]) -> Iterator[Run]:
@@ -87,15 +99,6 @@ def _each(found: Iterable[Run], make: Callable[[Run], T], passed: list[str]) -> 
             yield make(run)
         except RunError as error:
             passed.append(str(error))
-
-
-def _print(job: str | None, rows: list[list[tables.Cell]], others: list[str]) -> None:
-    if rows:
-        titles = ("run", "job", "state", "started", "seconds", "tasks")
-        tables.show(console(), titles, rows, right=titles[4:], broken=("job",))
-        return
-    hint = did_you_mean(job or "", others) or f"those kept are of {listed(others)}" if others else "none is"
-    say(f"no run of `{job}` is kept here: {hint}" if job else "no run is kept here: `dbxdec run JOB` makes one")
 
 
 def _row(run: Run) -> list[tables.Cell]:

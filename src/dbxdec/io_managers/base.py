@@ -19,6 +19,7 @@ from dbxdec.model.variables import BundleVariable, names_in, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Self
 
     from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
     from dbxdec.model.changes import Changes, Kind, OnRewrite, Starting
@@ -39,8 +40,11 @@ class TableChanges:
         return self.wanted.text(repr(self.table))
 
 
-def _mistaken(*_: object, **__: object) -> IoManager:
-    return Mistaken()
+def _mistaken(manager: IoManager, *_: object, **options: Any) -> IoManager:
+    known = {option: value for option, value in options.items() if option in manager.table_options}
+    found = Mistaken()
+    found._meant = manager._with(None, known)
+    return found
 
 
 class IoManager(ABC):
@@ -267,12 +271,17 @@ class IoManager(ABC):
             problems += self.name_problems(str(name))
         if problems:
             raise DbxdecError(problems)
-        bound = copy.copy(self)
-        bound._table = str(name)
-        for option, value in options.items():
-            setattr(bound, option, value)
+        bound = self._with(str(name), options)
         bound.check_options()
         return bound  # type: ignore[return-value]
+
+    def _with(self, table: str | None, options: Mapping[str, Any]) -> Self:
+        """Return a copy for a table with other options, which are not checked."""
+        bound = copy.copy(self)
+        bound._table = table
+        for option, value in options.items():
+            setattr(bound, option, value)
+        return bound
 
     @forgiving()
     def changes(
@@ -435,16 +444,28 @@ class Mistaken(IoManager):
 
     reads_written = True
     _table = "unknown"
+    _meant: IoManager | None = None
+    """The manager with the wrong options. It may lack some."""
 
     @staticmethod
     def take_the_place_of(manager: IoManager, *_: object, **__: object) -> None:
         """Turn a manager whose `__init__` failed into a Mistaken."""
         with suppress(TypeError):  # the class has slots
+            meant = copy.copy(manager)
             manager.__class__ = Mistaken
             vars(manager).clear()
+            vars(manager)["_meant"] = meant
 
-    def table(self, *_: object, **__: object) -> Any:
-        return self
+    def table(self, *_: object, **options: Any) -> Any:
+        return self if self._meant is None else _mistaken(self._meant, **options)
+
+    def condition_problems(self, parameters: Mapping[str, ValueType]) -> list[Problem]:
+        with suppress(Exception):  # the wrong options may be those that it needs
+            return [] if self._meant is None else self._meant.condition_problems(parameters)
+        return []
+
+    def variables(self) -> set[str]:
+        return set()
 
     def template(self, job: str, task: str) -> str | None:
         return f"unknown/{job}/{task}"

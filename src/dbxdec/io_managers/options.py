@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean
-from dbxdec.model import literals
+from dbxdec.model import literals, storage_paths
 from dbxdec.model.secrets import Secret
 from dbxdec.model.variables import BundleVariable
 
@@ -67,6 +67,8 @@ def of_all(manager: Options, modes: Sequence[str], *, one: Callable[[str], str] 
     yield from _of(modes, "mode", manager.mode, manager)
     if not str(manager.base_path):
         yield Problem("`base_path` is empty", hint="say where the tables or files are")
+    if found := storage_paths.without_bucket(str(manager.base_path)):
+        yield Problem(f"`base_path` is {found[0]}", hint=found[1])
     partitions = manager.partition_by or ()
     if "" in partitions or len({one(name) for name in partitions}) < len(partitions):
         yield Problem(f"`partition_by` is {list(partitions)}", hint="name each column once")

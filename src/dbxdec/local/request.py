@@ -9,6 +9,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dbxdec.errors import Problem, RunError, noted
 from dbxdec.local import builds, earlier, ledger, runner
 from dbxdec.local.interface import Listener, Setting
 from dbxdec.local.parameters import check_parameters, check_variables, same_values, variables_of
@@ -97,7 +98,7 @@ def prepared(
     A `pool` that serves other runs as well outlives it; `turns` keeps their tasks apart.
 
     Sets the environment variable of the local root for this process, and with `fresh` moves earlier results aside.
-    Raises DbxdecError with all mistakes of the first check that fails.
+    Raises DbxdecError with all mistakes in what is asked for.
     """
     before, folder = request.before, request.folder
     job = request.build.manifest.job(request.job)
@@ -109,12 +110,22 @@ def prepared(
         given = earlier.as_before("parameter", "--param", had, given, same_values(job, had, given))
         variables = earlier.as_before("bundle variable", "--var", before.head["variables"], variables)
         target = earlier.same_target(before, target)
-    check_variables(request.build.manifest, variables)
-    values = local_values(variables_of(request.build.manifest, job, given), variables, folder, target)
-    parameters = check_parameters(job, given, values, request.build.manifest)
-    check_replaced(request.replaced, job, request.build.manifest)
     asked = (request.tasks, request.start, request.until)
-    selected: frozenset[str] | None = select(job, tasks=request.tasks, start=request.start, until=request.until)
+    values: dict[str, str] = {}
+    parameters: dict[str, str] = {}
+    selected: frozenset[str] | None = None
+    problems: list[Problem] = []
+    with noted(problems):
+        check_variables(request.build.manifest, variables)  # a misspelt one leaves another one without a value
+        values = local_values(variables_of(request.build.manifest, job, given), variables, folder, target)
+    with noted(problems):
+        parameters = check_parameters(job, given, values, None if problems else request.build.manifest)
+    with noted(problems):
+        check_replaced(request.replaced, job, request.build.manifest)
+    with noted(problems):
+        selected = select(job, tasks=request.tasks, start=request.start, until=request.until)
+    if problems:
+        raise RunError(dict.fromkeys(problems))
     if before is not None and not any(asked):
         selected = before.selected
     root = root_of(request)

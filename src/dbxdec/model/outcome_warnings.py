@@ -15,7 +15,7 @@ from dbxdec.model.dag import run_order
 from dbxdec.model.variables import only_name_in
 from dbxdec.platform import references
 from dbxdec.platform.conditions import EQUALITY
-from dbxdec.platform.run_if import RUNS_AFTER_FAILURE
+from dbxdec.platform.run_if import NEEDS_FAILURE, RUNS_AFTER_FAILURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -37,6 +37,18 @@ def guards_of(job: Job) -> dict[str, frozenset[tuple[str, str]]]:
         common = frozenset.intersection(*ways) if ways else frozenset[tuple[str, str]]()
         guards[task.key] = common.union(*gates)
     return guards
+
+
+def without_upstream(job: Job) -> Iterator[Problem]:
+    """Yield a warning for each task that says when to run after others, and waits for none."""
+    for task in job.tasks:
+        if task.run_if is not None and not task.depends_on and task.run_if not in NEEDS_FAILURE:
+            yield Problem(
+                f"the task `{task.key}` of the job `{job.key}` has run_if={task.run_if}, which has no effect: it waits "
+                "for no task",
+                task.called_at or task.source,
+                "name the tasks that it runs after, `.after(...)`, or leave `run_if` out",
+            )
 
 
 def hidden_failures(job: Job) -> Iterator[Problem]:

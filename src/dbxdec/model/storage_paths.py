@@ -47,7 +47,16 @@ def misspelt(place: str, io: str | None) -> Iterator[Finding]:
             yield f"{place}, which has the unknown scheme `{found[1]}`", near or known
     elif scheme not in _PATHS_OF_ONE_SLASH and slashes != "//":
         number = {0: "no slash", 1: "one slash"}.get(len(slashes), f"{len(slashes)} slashes")
-        yield f"{place}, which has {number} after `{found[1]}:` instead of two", f"write {found[1]}://{rest}"
+        hint = f"write {found[1]}://{rest}" + (", which begins with the bucket or container" if slashes[2:] else "")
+        yield f"{place}, which has {number} after `{found[1]}:` instead of two", hint
+
+
+def without_bucket(root: str) -> Finding | None:
+    """Return what is wrong with the place of all tables if it is a scheme alone; None for others."""
+    found = _SCHEME.fullmatch(root)
+    if found is None or found[3] or found[1].lower() in ("file", "dbfs", "memory") or found[1].lower() not in SCHEMES:
+        return None
+    return f"{root!r}, which names no bucket or container", f"write {found[1]}://<bucket>/<folder>"
 
 
 def without_aliases(place: str) -> str:

@@ -52,6 +52,7 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
         warnings += compute_warnings.unknown_to_the_cli(job)
         warnings += compute_warnings.too_old(job)
         warnings += outcome_warnings.hidden_failures(job)
+        warnings += outcome_warnings.without_upstream(job)
         warnings += outcome_warnings.unchecked_sides(job)
         warnings += outcome_warnings.strange_references(job)
         warnings += expectation_warnings.unchecked_rows(job)

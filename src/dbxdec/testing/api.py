@@ -60,7 +60,7 @@ def run_job(
         task_values: Task values by task and key: those of native tasks, which are skipped.
         replace: Functions that are called instead of a task's own, with its arguments; of a native task with its
             fields.
-        variables: The values of bundle variables, by name.
+        variables: The values of bundle variables, by name. Tests of several jobs may share them.
         secrets: The values of secrets, by `"scope/key"`.
         tasks: The key of a task, or several: only these run.
         until: The key of a task, or several: only these and all upstream of them run.

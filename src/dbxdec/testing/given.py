@@ -76,7 +76,22 @@ def mistakes(job: str, built: Mapping[str, BuiltJob], given: Given, tables: Mapp
         Problem(f"`{key}` is in `inputs` and in `replace`", hint="give a result or a function, not both")
         for key in both
     ]
-    return [*problems, *_unknown_tables(job, built, tables), *_values(given)]
+    return [*problems, *_misspelt_variables(job, built, given), *_unknown_tables(job, built, tables), *_values(given)]
+
+
+def _misspelt_variables(job: str, built: Mapping[str, BuiltJob], given: Given) -> Iterator[Problem]:
+    """Yield problems of names that are nearly those of variables without a value.
+
+    Other names that the job does not use are fine: the tests of several jobs may share their values.
+    """
+    used: set[str] = set()
+    for one in built.values():
+        used |= {*one.dag.variables, *names_in([parameter.default for parameter in one.dag.parameters])}
+        for task in one.dag.tasks:
+            used |= names_in(dict(task.settings)) | (set() if task.each is None else names_in(task.each.concurrency))
+    for name in given.variables:
+        if name not in used and (hint := did_you_mean(name, sorted(used - given.variables.keys()))):
+            yield Problem(f"`variables` names `{name}`, which the job `{job}` does not use", hint=hint)
 
 
 def _tasks(job: str, built: Mapping[str, BuiltJob], prefix: str = "") -> Iterator[tuple[str, dag.Task]]:

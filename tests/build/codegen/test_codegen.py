@@ -645,6 +645,26 @@ class TestRefused:
                 on_cluster(BASIC, libraries=[{"pypi": {"package": ""}}]),
                 "has a library without a name, `libraries[1].pypi`",
             ),
+            (
+                on_cluster(BASIC, libraries=[{"pypi": {"package": "a", "repo": "https://u:p@h"}}]),
+                "has a password or a token in https://***@h, of `libraries[1].pypi`",
+            ),
+            (
+                jobs_with(continuous={"pause_status": "UNPAUSED"}, max_concurrent_runs=2),
+                "`max_concurrent_runs` is 2 in a continuous job",
+            ),
+            (
+                in_environment(client="2", environment_version="4"),
+                "`environment_version` and `client` are set, of which one counts",
+            ),
+            (
+                in_environment(dependencies=["polars==1.0", "httpx", "Polars>=1,<2", "polars==1.1", "polars==1.0"]),
+                "the dependencies `polars==1.0` and `polars==1.1` exclude each other",
+            ),
+            (
+                in_environment(dependencies=["my_lib>=2", "my-lib[a]==1.9"]),
+                "the dependencies `my-lib[a]==1.9` and `my_lib>=2` exclude each other",
+            ),
             (jobs_with(timeout_seconds=-1), "`timeout_seconds` is -1\n    hint: 0 or more"),
             (task_with(max_retries=-2), "`max_retries` is -2\n    hint: -1 or more: -1 retries without end"),
             (on_cluster({**BASIC, "num_workers": -1}), "`num_workers` is -1"),
@@ -980,6 +1000,7 @@ class TestDependencies:
             ("--requirement=r.txt", "-r r.txt"),
             ("--editable ./x", "-e ./x"),
             ("--index-url https://h/simple", "--index-url https://h/simple"),
+            ("--index-url https://u:${var.p}@h/simple", "--index-url https://u:${var.p}@h/simple"),
             ("polars==${var.polars}", "polars==${var.polars}"),
         ],
     )
@@ -1001,6 +1022,8 @@ class TestDependencies:
             ("x @ file:///x.whl", "has a URL", "https://"),
             ("x @ /Volumes/x.whl", "has a URL", "by itself"),
             ("file:///x.whl", "is a URL of a file", "by itself"),
+            ("--index-url https://u:p@h/simple", "has a password or a token in https://***@h/simple", "leave them out"),
+            ("x @ https://h/x.whl?token=1", "has a password or a token in https://h/x.whl", "leave them out"),
             ("libs/own", "neither a requirement nor a file", "ends in .whl"),
             ("polars pandas", "neither a requirement nor a file", "name>=1,<2"),
             ("polars>=x", "neither a requirement nor a file", "name>=1,<2"),

@@ -614,9 +614,12 @@ def test_any_mixture_of_fields(place: str) -> None:
 
     def is_allowed(given: dict[str, Any]) -> bool:
         starts = {"schedule", "trigger", "triggers", "continuous"} & given.keys()
+        versions = {"environment_version", "client", "base_environment"} & given.keys()
         return (
             given.get("dependency_mode") not in NOT_OF_BUNDLES
             and len(starts) <= 1
+            and len(versions) <= 1
+            and not (starts <= {"continuous", "triggers"} and given.get("max_concurrent_runs", 0) > 1 and starts)
             and not {"autoscale", "num_workers"} <= given.keys()
         )
 

@@ -334,3 +334,33 @@ def test_what_is_done_meanwhile_runs_while_the_child_does(tmp_path: Path) -> Non
             time.sleep(0.01)
     """
     assert run(tmp_path / "tree", code, meanwhile=signal.touch).jobs.keys() == {"nightly"}
+
+
+def test_a_mistake_of_a_module_hides_no_lines_of_its_classes(tmp_path: Path) -> None:
+    said = refused(
+        tmp_path,
+        """
+        lake = PolarsDeltaIoManager("s3://lake", mode="overwite")
+
+        class Given(dy.Schema):
+            a = dy.Int64()
+
+        class Asked(dy.Schema):
+            b = dy.Int64()
+
+        @task(io_manager=PolarsDeltaIoManager("s3://lake"))
+        def make() -> dy.LazyFrame[Given]: ...
+
+        @task
+        def use(made: dy.LazyFrame[Asked]) -> None: ...
+
+        @job
+        def daily() -> None:
+            use(make())
+        """,
+        preamble="import dataframely as dy\nfrom dbxdec import job, task\n"
+        "from dbxdec.io_managers import PolarsDeltaIoManager\n",
+    )
+    assert "'overwite'" in said
+    assert "`Asked` (src/p/pipelines/m.py:10)" in said
+    assert "`Given` (src/p/pipelines/m.py:7)" in said

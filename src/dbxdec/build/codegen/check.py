@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build.codegen.clusters import cluster_findings, task_findings
-from dbxdec.build.codegen.environments import refusals
+from dbxdec.build.codegen.environments import conflicts, refusals
 from dbxdec.build.codegen.fields import field_problems, is_reference
 from dbxdec.build.codegen.jobs import is_classic, levels, with_environments
 from dbxdec.build.codegen.libraries import ENVIRONMENT_VERSION, library_findings
@@ -37,6 +37,8 @@ _LEAST = {"max_retries": -1, "timeout_seconds": 0, "min_retry_interval_millis": 
 _MAX_RUNS = 1000
 # As the bundle's CLI takes them, and Terraform behind it.
 _STARTS = ("schedule", "trigger", "triggers", "continuous")
+# The Jobs API's reference, `environments.spec`: either of them, and `client` is the older name of the first.
+_VERSIONS = ("environment_version", "client", "base_environment")
 _KEY_HINT = "up to 100 letters, digits, `_` and `-`"
 # As in the bundle's CLI (databricks/cli, libs/tags): key and value on AWS, on Azure, on Google Cloud.
 _TAGS = (
@@ -68,14 +70,15 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
             findings += [finding for level in levels(form) for finding in retry_findings(level)]
         problems += _of_tasks(job, alike, findings, "")
         problems += _own_clusters(job, alike, form)
-    problems += [*_clusters(job, definition), *_environments(job)]
+    problems += [*_clusters(job, definition), *_environments(job, definition)]
     return concerning((job.key,), problems or _from_dict(job, definition, groups))
 
 
 def check_settings(job: Job, definition: dict[str, Any]) -> list[Problem]:
     """Return the problems of the author's settings, keys and sizes, independent of other mistakes in the job."""
     groups = _alike(job, definition)
-    return concerning((job.key,), _limits(job, definition) + _field_problems(job, definition, groups))
+    of_fields = _limits(job, definition) + _field_problems(job, definition, groups)
+    return concerning((job.key,), of_fields + _environments(job, definition))
 
 
 def _of_tasks(job: Job, tasks: list[Task], findings: Iterable[Finding], colon: str) -> list[Problem]:
@@ -343,7 +346,8 @@ def _own_clusters(job: Job, tasks: list[Task], form: dict[str, Any]) -> list[Pro
     ]
 
 
-def _environments(job: Job) -> list[Problem]:
+def _environments(job: Job, definition: dict[str, Any]) -> list[Problem]:
+    emitted = {entry["environment_key"]: entry["spec"] for entry in definition.get("environments", [])}
     problems = []
     for key, spec in job.environments.items():
         owner = f"the environment `{key}` of the job `{job.key}`"
@@ -351,6 +355,14 @@ def _environments(job: Job) -> list[Problem]:
         if isinstance(version, str) and "${" not in version and not version.isdecimal():
             hint = f'write a whole number as a string, such as "{ENVIRONMENT_VERSION}"'
             problems.append(Problem(f"{owner}: `environment_version` is {version!r}", job.source, hint))
+        if len(named := [field for field in _VERSIONS if spec.get(field) is not None]) > 1:
+            hint = "leave out `client`, its older name" if "client" in named else "the base environment has a version"
+            problems.append(Problem(f"{owner}: {listed(named)} are set, of which one counts", job.source, hint))
+        installed = emitted.get(key, spec).get("dependencies")
+        problems += [
+            Problem(f"{owner}: {message}", job.source, hint)
+            for message, hint in conflicts(installed if isinstance(installed, list) else ())
+        ]
         dependencies = spec.get("dependencies")
         if is_reference(dependencies):
             problems.append(

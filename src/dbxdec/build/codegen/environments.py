@@ -7,9 +7,14 @@ file (databricks/cli, bundle/libraries/local_path.go). Its validation then passe
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import listed
+from dbxdec.support.addresses import secretive
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from packaging.requirements import Requirement
     from packaging.specifiers import Specifier
 
@@ -18,7 +23,9 @@ if TYPE_CHECKING:
 # Narrower than what the CLI accepts: its older releases are stricter about spaces.
 _VERSION = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+([-_.][a-z0-9]+)*)?"
 _SPECIFIER = rf"(==|!=|<=|>=|~=|<|>){_VERSION}"
-_PACKAGE = re.compile(rf"[a-z0-9][\w-]*(\[[\w.,-]*\])?({_SPECIFIER}(,{_SPECIFIER})*)?", re.ASCII | re.IGNORECASE)
+_PACKAGE = re.compile(
+    rf"(?P<name>[a-z0-9][\w-]*)(\[[\w.,-]*\])?({_SPECIFIER}(,{_SPECIFIER})*)?", re.ASCII | re.IGNORECASE
+)
 
 _FILE = re.compile(r"\..*|.*\.(whl|tar\.gz|zip)(\[[^\]]*\])?", re.DOTALL)
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
@@ -54,16 +61,43 @@ def is_wheel(dependency: str) -> bool:
     return dependency.endswith(".whl") and _AT_URL.match(dependency) is None
 
 
+def conflicts(dependencies: Iterable[Any]) -> list[Finding]:
+    """Return the packages that `dependencies` ask for in several versions at once, as (message, hint)."""
+    asked: dict[str, list[str]] = {}
+    for text in dict.fromkeys(text for text in dependencies if isinstance(text, str)):
+        if found := _PACKAGE.fullmatch(text):
+            asked.setdefault(re.sub(r"[-_]+", "-", found["name"]).lower(), []).append(text)
+    if not any(those[1:] for those in asked.values()):
+        return []
+    from packaging.requirements import Requirement
+    from packaging.version import Version
+
+    findings: list[Finding] = []
+    for those in asked.values():
+        specifiers = {text: Requirement(text).specifier for text in those}
+        pins = [(text, one.version) for text, some in specifiers.items() for one in some if one.operator == "=="]
+        for text, version in pins:
+            others = [o for o, some in specifiers.items() if not some.contains(Version(version), prereleases=True)]
+            if others:
+                message = f"the dependencies {listed([text, *others])} exclude each other"
+                findings.append((message, "pip installs one version of a package: keep one of them"))
+                break
+    return findings
+
+
 def _is_remote(text: str) -> bool:
     return text.startswith("/") or _URL.match(text) is not None
 
 
 def _read(dependency: str) -> tuple[str, list[Finding]]:
     text = dependency.strip()
-    if "${" in text:
+    if "${" in text and secretive(text) is None:
         return dependency, []  # only the deploy knows what the bundle makes of it
     if not text:
         return dependency, [("a dependency is empty", "leave it out")]
+    if (address := secretive(text)) is not None:
+        hint = "leave them out, and let the environment have the password: an index of the workspace, or a secret"
+        return dependency, [(f"a dependency has a password or a token in {address}, which everybody could read", hint)]
     if text.startswith("file:"):
         hint = "write the path by itself, as in `libs/x.whl` or `/Workspace/x.whl`"
         return dependency, [(f"the dependency `{text}` is a URL of a file", hint)]

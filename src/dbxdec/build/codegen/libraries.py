@@ -14,6 +14,7 @@ from dbxdec.build.codegen.environments import is_wheel
 from dbxdec.errors import listed
 from dbxdec.model.locked import OWN, of_cluster, of_environment
 from dbxdec.records import dataclass
+from dbxdec.support.addresses import secretive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,6 +49,13 @@ def library_findings(libraries: Any) -> Iterator[tuple[str, str | None]]:
             what = library[kind]
             if (what.get(_NAMES.get(kind, "")) if isinstance(what, dict) else what) == "":
                 yield f"has a library without a name, `libraries[{i}].{kind}`", "leave it out"
+            for text in filter(None, map(secretive, (one for one in _parts(what) if isinstance(one, str)))):
+                message = f"has a password or a token in {text}, of `libraries[{i}].{kind}`, which everybody could read"
+                yield message, "leave them out, and let the cluster have the password: an index of the workspace"
+
+
+def _parts(what: Any) -> Iterable[Any]:
+    return what.values() if isinstance(what, dict) else [what]
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,12 @@ def job_findings(job: dict[str, Any]) -> Iterator[Finding]:
         if isinstance(one, dict):
             yield from _continuous(one.get("continuous"), f"{path}.continuous")
     yield from _continuous(job.get("continuous"), "continuous")
+    if is_continuous(job) and isinstance(runs := job.get("max_concurrent_runs"), int) and runs > 1:
+        # docs.databricks.com, "Run jobs continuously": "There can be only one running instance of a continuous job."
+        yield (
+            f"`max_concurrent_runs` is {runs} in a continuous job, of which one run at a time is possible",
+            "leave it out",
+        )
     permissions = job.get("permissions")
     if isinstance(permissions, list):
         for i, one in enumerate(permissions):

@@ -129,6 +129,7 @@ class _Discovery:
         self.may_differ = False
         self._compiled = reproducible.Compiled(spec.root + os.sep)
         self._compiled.install()
+        self._unloaded: dict[str, Any] = {}
 
     def run(self) -> None:
         """Import every module, then build every job: a broken module does not hide the mistakes of another."""
@@ -139,6 +140,8 @@ class _Discovery:
             sys.path += [
                 entry for entry in path if entry not in sys.path
             ]  # later imports still find their modules there
+        # The jobs that are built now have functions and classes of these modules, which Python finds by their names.
+        sys.modules.update({name: module for name, module in self._unloaded.items() if name not in sys.modules})
         found = list(self._imports.jobs())
         names = UndefinedNames(self._spec.root, frozenset(_module_names(self._spec.sources)))
         sources = Sources()
@@ -208,7 +211,7 @@ class _Discovery:
         """Unload the project's modules that are not among `kept`, so that they are imported again."""
         for name, module in list(sys.modules.items()):
             if name not in kept and (_file_of(module) or "").startswith(self._spec.root):
-                del sys.modules[name]
+                self._unloaded[name] = sys.modules.pop(name)
 
     def _add(self, problems: Any) -> None:
         """Note problems at the places of the author's tree.

@@ -14,8 +14,6 @@ PYPI = "https://pypi.org/simple"
 """The index that every installer asks unless it is told of another one."""
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-# Parameters of addresses that let in whoever knows them.
-_SECRET = re.compile(r"(?:^|&)[^=&]*(token|secret|passw|key|sig|credential)[^=&]*=", re.IGNORECASE)
 LONGEST_NAME = 200
 
 
@@ -95,19 +93,3 @@ def is_remote(url: str) -> bool:
 def local_path(url: str) -> str:
     """Return the path in `url`, which is a path already or begins with `file:`."""
     return unquote(urlsplit(url).path) if url.lower().startswith("file:") else url
-
-
-def has_credentials(url: str) -> bool:
-    """Return whether `url` has a password or a token in it. A bare user over SSH, git@, is not one."""
-    try:
-        parts = urlsplit(url)
-        user, password = parts.username, parts.password
-    except ValueError:
-        return True
-    over_http = parts.scheme.lower().rpartition("+")[2] in ("http", "https")
-    return bool(password) or (over_http and bool(user)) or _SECRET.search(parts.query) is not None
-
-
-def without_credentials(url: str) -> str:
-    """Return `url` for a message."""
-    return re.sub(r"//[^/]*@", "//***@", url).partition("?")[0]

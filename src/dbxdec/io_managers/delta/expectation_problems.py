@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, on_one_line
 from dbxdec.io_managers.base import Mistaken
-from dbxdec.io_managers.delta.expectations import ACTIONS, Fraction, Rows, Unique, conditions
+from dbxdec.io_managers.delta.expectations import ACTIONS, Fraction, Rows, Unique, conditions_of
 from dbxdec.model.variables import BundleVariable
 
 if TYPE_CHECKING:
@@ -39,6 +39,17 @@ def problems(manager: Expecting) -> Iterator[Problem]:
     if len(names) > MOST:
         yield Problem(f"the table has {len(names)} expectations", hint=f"a table may have {MOST}")
     yield from _of_quarantine(manager)
+
+
+def sound(manager: Expecting) -> list[tuple[str, Any]]:
+    """Return the conditions of which `problems` says nothing, by the names of their expectations."""
+    found: list[tuple[str, Any]] = []
+    for option in ACTIONS:
+        given = getattr(manager, option)
+        if isinstance(given, Mapping):
+            right = {name: rule for name, rule in given.items() if not [*_of_rule(option, name, rule, manager)]}
+            found += conditions_of(right)
+    return found
 
 
 def _of_name(option: str, name: Any, names: dict[str, str]) -> Iterator[Problem]:
@@ -143,7 +154,7 @@ def _shown(rule: Rows) -> str:
 
 def of_parameters(manager: Expecting, parameters: Mapping[str, ValueType]) -> Iterator[Problem]:
     """Yield a problem for each `:name` in a condition that is no parameter of the job, or one of several values."""
-    for name, condition in conditions(manager):
+    for name, condition in sound(manager):
         if not isinstance(condition, str):
             continue
         for said, hint in manager.sql.unknown_holes(condition, parameters):

@@ -13,7 +13,7 @@ from dbxdec.model.variables import BundleVariable
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from dbxdec.io_managers.delta.sql import Sql
 
@@ -180,12 +180,11 @@ def _form(rule: Rule) -> Any:
             return {"function": f"{rule.__module__}:{rule.__qualname__}"}
 
 
-def conditions(manager: Expecting) -> Iterator[tuple[str, Any]]:
-    """Yield the conditions of a manager, by the names of their expectations."""
-    for option in ACTIONS:
-        for name, rule in (getattr(manager, option) or {}).items():
-            if not isinstance(rule, Unique | Rows):
-                yield name, str(found) if isinstance(found := _condition_of(rule), BundleVariable) else found
+def conditions_of(rules: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the conditions among `rules`, by the names of their expectations."""
+    for name, rule in rules.items():
+        if not isinstance(rule, Unique | Rows):
+            yield name, str(found) if isinstance(found := _condition_of(rule), BundleVariable) else found
 
 
 def _condition_of(rule: Any) -> Any:

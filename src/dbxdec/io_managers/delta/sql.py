@@ -123,7 +123,9 @@ class Sql:
         """Yield what is wrong with each `:name` that is no job parameter, and the hint."""
         for name in self.holes(text):
             if name not in parameters:
-                hint = did_you_mean(name, parameters) or f"its parameters are {listed(list(parameters)) or 'none'}"
+                hint = did_you_mean(name, parameters) or (
+                    f"its parameters are {listed(list(parameters))}" if parameters else "the job has none: give it one"
+                )
                 yield f"has `:{name}`, but the job has no parameter `{name}`", hint
 
     def queries(self, text: str) -> bool:

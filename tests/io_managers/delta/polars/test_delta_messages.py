@@ -190,6 +190,24 @@ def test_values_too_large_for_delta_name_the_column(table: Path) -> None:
     assert "`x`" in str(refused.value)
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "value", "named"),
+    [
+        (pl.Struct({"a": pl.UInt64, "b": pl.UInt8}), {"a": 2**63, "b": 1}, "s.a"),
+        (pl.List(pl.UInt64), [1, 2**63], "s"),
+        (pl.List(pl.Struct({"x": pl.Struct({"a": pl.UInt64})})), [{"x": {"a": 2**63}}], "s.x.a"),
+    ],
+)
+def test_nested_values_too_large_name_their_column(
+    table: Path, dtype: pl.DataType, value: object, named: str, lazy: bool
+) -> None:
+    """A field is named with the column that it is in, also beside a column of its own name."""
+    data = pl.DataFrame({"a": [1], "s": [value]}, schema={"a": pl.Int64, "s": dtype})
+    with pytest.raises(RunError, match=rf"the column `{named}` has the value {2**63}"):
+        manager().write(output(table), data.lazy() if lazy else data)
+
+
 def test_a_partition_value_too_long_for_a_folder_says_so(table: Path) -> None:
     """A partition value that no file system takes as a name is refused with the reason."""
     with pytest.raises(RunError, match="too long for a folder's name"):

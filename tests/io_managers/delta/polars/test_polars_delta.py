@@ -731,6 +731,7 @@ class TestOptions:
             ({"partition_by": [1]}, "`partition_by` is [1]"),
             ({"base_path": None}, "`base_path` is None"),
             ({"base_path": b"x"}, "`base_path` is b'x'"),
+            ({"base_path": "gs://"}, "`base_path` is 'gs://', which names no bucket"),
         ],
         ids=str,
     )

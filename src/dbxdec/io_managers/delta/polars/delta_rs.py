@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from dbxdec.io_managers.delta.polars import predicates, stream, table_log
+from dbxdec.io_managers.delta.polars.schemas import unsigned_field
 from dbxdec.io_managers.delta.polars.spilling import once_only
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import of_partitions
@@ -80,13 +81,14 @@ def sink(
     }
     given = {name: value for name, value in options.items() if value is not None}
     storage = target.storage_options if new else None
+    clear = refusals(target.context.uri, "write", lambda name: unsigned_field(frame.collect_schema(), name))
     if isinstance(frame, pl.LazyFrame):
         for name, value in _BOUNDED.items():
             os.environ.setdefault(name, value)
         # The errors of the query come from the task, and are raised first.
         whole_frame = nullcontext(frame) if spilled else stream.whole_or_nothing(frame)
-        with whole_frame as rows, refusals(target.context.uri, "write"):
+        with whole_frame as rows, clear:
             rows.sink_delta(place, mode=mode, storage_options=storage, delta_write_options=given)
     else:
-        with refusals(target.context.uri, "write"):
+        with clear:
             frame.write_delta(place, mode=mode, storage_options=storage, delta_write_options=given)

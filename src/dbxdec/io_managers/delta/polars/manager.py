@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dbxdec.errors import NotWrittenError, Problem, RunError
 from dbxdec.io_managers import frames, outcomes, polars_frames, requirements
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
-from dbxdec.io_managers.delta import crossing, definition, expectations
+from dbxdec.io_managers.delta import crossing, definition, expectation_problems, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.polars import cursors, features, notes, once, scan, storage, table_log, write_options
@@ -177,7 +177,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
 
     def condition_problems(self, parameters: Mapping[str, ValueType]) -> list[Problem]:
         found = super().condition_problems(parameters)
-        conditions = [(name, text) for name, text in expectations.conditions(self) if isinstance(text, str)]
+        conditions = [(name, text) for name, text in expectation_problems.sound(self) if isinstance(text, str)]
         if not conditions or find_spec("polars") is None:
             return found
         from dbxdec.io_managers.delta.polars.judging import parsed

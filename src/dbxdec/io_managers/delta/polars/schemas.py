@@ -9,7 +9,7 @@ from dbxdec.io_managers import columns
 from dbxdec.io_managers.polars_frames import cast, nodes, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -181,6 +181,27 @@ def is_for_delta_rs(schema: Mapping[str, pl.DataType]) -> bool:
     """
     nested = [[*nodes(dtype)] for dtype in schema.values() if dtype.is_nested()]
     return any(_is_map(node) or node.is_unsigned_integer() for inner in nested for node in inner)
+
+
+def unsigned_field(schema: Mapping[str, pl.DataType], name: str) -> str:
+    """Return the name of a field of unsigned integers with the columns that it is in, as in `s.a`.
+
+    It is `name` alone where several fields may be meant. Items of lists have the name of their list.
+    """
+    found = [
+        path for column, dtype in schema.items() for last, path in _unsigned(dtype, column, column) if last == name
+    ]
+    return found[0] if len(found) == 1 else name
+
+
+def _unsigned(dtype: Any, last: str, path: str) -> Iterator[tuple[str, str]]:
+    """Yield the last name and the path of each field of unsigned integers, as delta-rs names them."""
+    if dtype.is_unsigned_integer():
+        yield last, path
+    for part in getattr(dtype, "fields", ()):
+        yield from _unsigned(part.dtype, part.name, f"{path}.{part.name}")
+    if (inner := getattr(dtype, "inner", None)) is not None:
+        yield from _unsigned(inner, "item", path)
 
 
 def _is_map(dtype: pl.DataType) -> bool:

@@ -12,7 +12,7 @@ from dbxdec.support.boundary import hint_of_full
 from dbxdec.support.masking import hide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Doing = Literal["read", "write"]
 
@@ -124,11 +124,14 @@ def said(error: BaseException) -> str:
     return text if len(text) <= 300 else f"{text[:297]}..."
 
 
-def refusal(uri: str, error: BaseException, doing: Doing) -> RunError | None:
-    """Return the clear form of an error of delta-rs or its storage; None for any other error."""
+def refusal(uri: str, error: BaseException, doing: Doing, full_name: Callable[[str], str] = str) -> RunError | None:
+    """Return the clear form of an error of delta-rs or its storage; None for any other error.
+
+    delta-rs names a field without the column that it is in; `full_name` returns both.
+    """
     text = str(error)
     if overflow := _OVERFLOW.search(text):
-        return too_large(uri, overflow["name"], overflow["value"], overflow["type"])
+        return too_large(uri, full_name(overflow["name"]), overflow["value"], overflow["type"])
     if feature := _FEATURE.search(text):
         return unsupported(uri, [feature["name"]], doing, "delta-rs")
     if "catalog-managed" in text:
@@ -197,7 +200,7 @@ def reading(uri: str, version: int) -> Iterator[None]:
 
 
 @contextmanager
-def refusals(uri: str, doing: Doing) -> Iterator[None]:
+def refusals(uri: str, doing: Doing, full_name: Callable[[str], str] = str) -> Iterator[None]:
     """Raise refusals of delta-rs or its storage as a RunError; all other errors pass as they are."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -210,7 +213,7 @@ def refusals(uri: str, doing: Doing) -> Iterator[None]:
         # A commit may fail because of another one: the caller knows what may be tried again.
         if isinstance(error, CommitFailedError) and not _HOPELESS.search(str(error)):
             raise
-        found = refusal(uri, error, doing)
+        found = refusal(uri, error, doing, full_name)
         if found is None:
             raise
         raise found from error

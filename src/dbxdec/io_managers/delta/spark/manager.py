@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
-from dbxdec.io_managers.delta import crossing, definition, expectations
+from dbxdec.io_managers.delta import crossing, definition, expectation_problems, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.receipts import SAME, Left
@@ -207,7 +207,7 @@ class SparkDelta(DeltaIoManager):
         """Return what can be told without Spark, whose start takes longer than a build."""
         from dbxdec.io_managers.delta.spark.fixed_conditions import problems
 
-        return [*super().condition_problems(parameters), *problems(expectations.conditions(self))]
+        return [*super().condition_problems(parameters), *problems(expectation_problems.sound(self))]
 
     def judge(self, context: OutputContext) -> Judge | None:
         """Return what judges the rows of a write; None for a table that expects nothing."""

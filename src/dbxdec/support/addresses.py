@@ -1,0 +1,37 @@
+"""Addresses, and the passwords and tokens in them."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from dbxdec.support.patterns import pattern
+
+_ADDRESS = pattern(r"[a-z][a-z0-9+.-]*://[^\s'\"]+", re.IGNORECASE)
+# Parameters of addresses that let in whoever knows them.
+_SECRET = pattern(r"(?:^|&)[^=&]*(token|secret|passw|key|sig|credential)[^=&]*=", re.IGNORECASE)
+
+
+def secretive(text: str) -> str | None:
+    """Return the first address in `text` that has a password or a token in it, for a message; None without one.
+
+    One that a reference of the bundle puts there is not in the text.
+    """
+    found = (one[0] for one in _ADDRESS.finditer(text) if "${" not in one[0] and has_credentials(one[0]))
+    return next(map(without_credentials, found), None)
+
+
+def has_credentials(url: str) -> bool:
+    """Return whether `url` has a password or a token in it. A bare user over SSH, git@, is not one."""
+    try:
+        parts = urlsplit(url)
+        user, password = parts.username, parts.password
+    except ValueError:
+        return True
+    over_http = parts.scheme.lower().rpartition("+")[2] in ("http", "https")
+    return bool(password) or (over_http and bool(user)) or _SECRET.search(parts.query) is not None
+
+
+def without_credentials(url: str) -> str:
+    """Return `url` for a message."""
+    return re.sub(r"//[^/]*@", "//***@", url).partition("?")[0]

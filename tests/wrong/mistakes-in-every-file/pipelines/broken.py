@@ -1,0 +1,6 @@
+from dbxdec import job, task
+
+
+@job
+def broken(:
+    ...
