@@ -644,6 +644,19 @@ def test_what_is_no_condition_is_refused_before_the_function_runs(flights: Fligh
     assert '"it" of' in str(refused.value)
 
 
+@pytest.mark.skipif(not MAKES_COLUMNS, reason="spark 3.5: without ANSI a division by zero is null")
+@pytest.mark.parametrize("rules", [{}, {"expect_or_fail": {"u": unique("flight")}}])
+@pytest.mark.parametrize(
+    "condition", ["flight / (flight - 1) > 0", lambda row: row["flight"] / (row["flight"] - 1) > 0]
+)
+def test_a_condition_without_a_value_for_a_row_is_named(
+    flights: Flights, condition: Any, rules: dict[str, Any]
+) -> None:
+    """And nothing of the row is."""
+    with pytest.raises(RunError, match=r'expectation "ratio" has no value for a row: DIVIDE_BY_ZERO\n'):
+        flights.write(flights.frame(1, 2), expect={"fine": "flight > 0", "ratio": condition}, **rules)
+
+
 def test_an_error_of_a_function_says_whose_it_is(flights: Flights) -> None:
     """It is the author's, with a note."""
 
