@@ -604,6 +604,12 @@ def test_parameters_and_variables_are_values(flights: Flights) -> None:
     assert {name: one["failed"] for name, one in found.expectations.items()} == dict.fromkeys(met, 0)
 
 
+def constant() -> Any:
+    from pyspark.sql import functions
+
+    return functions.lit(True)
+
+
 @pytest.mark.parametrize(
     ("condition", "said"),
     [
@@ -625,6 +631,7 @@ def test_parameters_and_variables_are_values(flights: Flights) -> None:
         ("carrier IN :list", "the job parameter `list` is a list"),
         (lambda frame: "delay", "its function returned a builtins.str"),
         (lambda frame: frame["delay"], "not a boolean"),
+        (lambda _: constant(), "its function returned the same for all rows"),
         (unique("nothing"), "names `nothing`, which the rows do not have"),
     ],
 )

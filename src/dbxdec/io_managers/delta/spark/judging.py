@@ -89,6 +89,11 @@ class Judge(judging.Judge):
                     f"its function returned a {type(found).__module__}.{type(found).__qualname__}",
                     hint='return a Column, as in `lambda frame: frame["delay"] < 5000`',
                 )
+            if _is_constant(found, frame):
+                raise RunError(
+                    "its function returned the same for all rows",
+                    hint='compare columns, as in `lambda frame: frame["delay"] < 5000`',
+                )
             return Column(condition, found)
         refuse(condition, frame.columns)
         text = self._given(condition)
@@ -308,6 +313,17 @@ def _are_fit(some: Sequence[Column], frame: Any) -> bool:
     except AnalysisException:
         return False
     return set(kinds) == {"boolean"}  # `AND` makes a truth of a string
+
+
+def _is_constant(column: Any, frame: Any) -> bool:
+    """Return whether a column has nothing of a row: only such a one may stand beside aggregates of all rows."""
+    from pyspark.errors import AnalysisException
+
+    try:
+        _ = frame.agg(column).schema
+    except AnalysisException:
+        return False
+    return True
 
 
 def _analyze(one: Column, frame: Any) -> None:
