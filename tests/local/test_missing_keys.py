@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
+import pytest
+
+from dbxdec.errors import RunError, SourceLocation
+from dbxdec.local.backfill import plan_of
+from dbxdec.local.history import Run
 from dbxdec.local.missing import Keys, Table, _untold, remedy
 from dbxdec.model import required
-from dbxdec.model.dag import JobParameter
+from dbxdec.model.dag import Job, JobParameter
 from dbxdec.model.keys import Choices, Periods
 from dbxdec.model.values import ValueType
 
@@ -24,7 +30,7 @@ def test_keys_older_than_the_history_can_not_be_told() -> None:
     keys = Keys("delays", ("day",), tuple(DUE), (told,))
     assert [keys.state(key) for key in DUE] == ["done", "can't be told", "missing"]
     assert [table.why for table in keys.unknown] == [
-        "its log can't be read, and its history begins on 2024-01-03: of 1 older keys nobody knows"
+        "its log can't be read, and its history begins on 2024-01-03: of 1 older key nobody knows"
     ]
     assert keys.source == "receipts"
 
@@ -46,3 +52,25 @@ def test_tables_of_items_say_what_makes_them_one() -> None:
     assert said is not None
     assert "`partition_by=...`" in said
     assert "`keyed=False`" in said
+
+
+def test_a_first_key_that_lacks_iterations_is_refused_or_resumed(tmp_path: Path) -> None:
+    """Nobody knows whether they had no rows: a new run would append the others again, a resumed one does not."""
+    key = ("2024-01-01",)
+    table = Table(
+        "gold",
+        begun=frozenset({key}),
+        created=SINCE,
+        untold=frozenset({key}),
+        untold_why=required.BEFORE_IT_WAS_THERE,
+        mode="append",
+    )
+    keys = Keys("delays", ("day",), (key,), (table,))
+    job = Job("delays", "shop", "delays", SourceLocation("a.py", 1), ())
+    assert keys.state(key) == "can't be told"
+    with pytest.raises(RunError) as raised:
+        plan_of(job, keys, {}, again=None, newest_first=False)
+    assert [problem.hint for problem in raised.value.problems] == [remedy(table, "delays")]
+    run = Run(tmp_path, {})
+    plan = plan_of(job, keys, {key: run}, again=None, newest_first=False)
+    assert [step.before for step in plan.steps] == [run]

@@ -99,6 +99,11 @@ def spelled_as(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any
     return {exact.get(name, exact.get(name.lower(), name)): value for name, value in values.items()}
 
 
+def named_as(some: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
+    """Return `some` names of columns as `names` spell them."""
+    return tuple(spelled_as(dict.fromkeys(some), names))
+
+
 def lacks(frame: Mapping[str, Shape], table: Mapping[str, Shape], *, one: Callable[[str], str]) -> bool:
     """Return whether `frame` has columns, or fields in its structs, that `table` does not have."""
     return any(difference.table is None for difference in _differences(frame, table, one))

@@ -58,6 +58,14 @@ def escaped(path: str) -> str:
     return _GLOB.sub(r"\\\1", path)
 
 
+def reader_of(spark: Any, names: str) -> Any:
+    """Return a reader of those files of a folder whose names fit a pattern.
+
+    A pattern in the path would do the same, but then Spark 4.2 prints a Java stack trace each time.
+    """
+    return spark.read.options(pathGlobFilter=names)
+
+
 def quoted(name: str) -> str:
     """Return `name` as an identifier of Spark's SQL.
 

@@ -14,6 +14,7 @@ from dbxdec.local import journal, naming, worker
 from dbxdec.local import ledger as ledgers
 from dbxdec.local.forms import is_fact
 from dbxdec.local.interface import HANDLED, TaskRun
+from dbxdec.local.java_stacks import JavaStacks
 from dbxdec.model import branches, dag, literals, protocol
 from dbxdec.model.values import REQUIRED_TEXT
 from dbxdec.model.variables import resolve as resolve_variables
@@ -170,7 +171,7 @@ class Attempts:
             "log": log,
         }
         timeout = _number(what.task.settings, "timeout_seconds", 0)
-        began = [0]
+        began, stacks = [0], JavaStacks()
         # Without a buffer: what doesn't fit on the disk would fail again, without a name, when the file is closed.
         with (folder / log).open("wb", buffering=0) as file:
 
@@ -181,7 +182,8 @@ class Attempts:
                     with files.naming(folder / log):
                         while left:
                             left = left[file.write(left) :]
-                    self._listener.printed(what.title, part)
+                    if (shown := stacks.shown(part)) is not None:
+                        self._listener.printed(what.title, shown)
 
             def started() -> None:
                 began[0] = ledgers.now_ms()

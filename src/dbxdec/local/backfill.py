@@ -21,7 +21,7 @@ from dbxdec.platform.run_if import State
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from dbxdec.local.missing import Key, Keys, Table
@@ -207,7 +207,7 @@ def plan_of(
             hint=remedy(table, keys.job) or "read the table's log first",
         )
         for table in keys.unknown
-        if table.is_delta and (not table.untold or table.untold.intersection(keys.due))
+        if table.is_delta and (not table.untold or _nobody_knows(table, kept).intersection(keys.due))
     ]
     steps: list[StepOf[Before]] = []
     done, unfinished, added = 0, 0, []
@@ -228,7 +228,8 @@ def plan_of(
         anew = not own and (again == "all" or (again == "partial" and state == "partial"))
         before = None if anew else before
         steps.append(StepOf(key, state, before))
-        parts = [table for table in keys.tables if table.adds and (key in table.done or key in table.begun)]
+        there = (table for table in keys.tables if key in table.done or key in table.begun)
+        parts = [table for table in there if table.adds and key not in table.may_have_had_none]
         if parts and before is None and not anew:
             added.append((key, parts))
     problems += _of_running(job, steps, running)
@@ -239,6 +240,11 @@ def plan_of(
     if problems:
         raise RunError(problems)
     return PlanOf(tuple(reversed(steps) if newest_first else steps), done, unfinished)
+
+
+def _nobody_knows(table: Table, kept: Collection[Key]) -> frozenset[Key]:
+    """Return the keys of which it can't be told whether they are there, without those whose run can be resumed."""
+    return table.untold - table.may_have_had_none.intersection(kept)
 
 
 def _of_running(job: Job, steps: Sequence[StepOf[Before]], running: Mapping[Key, Run]) -> Iterator[Problem]:

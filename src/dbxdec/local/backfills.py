@@ -116,6 +116,12 @@ class Record:
         return list(dict.fromkeys(found))
 
     @property
+    def names(self) -> list[str]:
+        """The names of the parameters whose values are its keys."""
+        found = self.head.get("names")
+        return list(map(str, found)) if isinstance(found, list) else []
+
+    @property
     def awaited(self) -> set[Key]:
         """The keys of its newest beginning whose run has not ended since."""
         last = next((i for i in range(len(self.lines) - 1, -1, -1) if self.lines[i].get("event") == "began"), 0)
@@ -238,17 +244,15 @@ def all_of(here: Path) -> list[Record]:
     return sorted(map(Record, paths), key=lambda record: -record.id)
 
 
-def awaiting(here: Path, job: str, key: Key, variables: Mapping[str, str]) -> Record | None:
-    """Return the backfill at work on this machine that is to run a job for a key, with these values of variables."""
+def at_work(here: Path, job: str, variables: Mapping[str, str]) -> Iterator[Record]:
+    """Yield the backfills of a job that are at work on this machine, with these values of variables."""
     for record in all_of(here):
         # The lock tells that its process lives, and must be looked at first: the lines are read once.
         if not record.is_at_work or record.head.get("job") != job or record.head.get("target") is not None:
             continue
         had = record.head.get("variables")
-        same = not isinstance(had, dict) or all(had.get(name, value) == value for name, value in variables.items())
-        if same and key in record.awaited:
-            return record
-    return None
+        if not isinstance(had, dict) or all(had.get(name, value) == value for name, value in variables.items()):
+            yield record
 
 
 def find(here: Path, name: str) -> Record:

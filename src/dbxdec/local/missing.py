@@ -59,6 +59,11 @@ class Table:
     """When a person took keys back that have not been written since, in ms since the epoch."""
 
     @property
+    def may_have_had_none(self) -> frozenset[Key]:
+        """The keys that lack iterations which have failed, or have returned None before there was a table."""
+        return self.untold & self.begun if self.untold_why == required.BEFORE_IT_WAS_THERE else frozenset()
+
+    @property
     def is_absent(self) -> bool:
         """Return whether there is no such table."""
         return self.created is None and not self.done and not self.begun
@@ -281,9 +286,10 @@ def _untold(table: Table, keys: Sequence[Key], parameters: Sequence[JobParameter
 
 def _not_all(table: Table) -> str:
     if table.untold_why:
-        return f"{table.untold_why}: of {counted(len(table.untold), 'older key')} nobody knows"
+        return f"{table.untold_why}: of {counted(len(table.untold), 'key')} nobody knows"
     since = dt.datetime.fromtimestamp((table.told_since or 0) / 1000, dt.UTC).date()
-    return f"its log can't be read, and its history begins on {since}: of {len(table.untold)} older keys nobody knows"
+    older = counted(len(table.untold), "older key")
+    return f"its log can't be read, and its history begins on {since}: of {older} nobody knows"
 
 
 def _told_elsewhere(tables: Sequence[Mapping[str, Any]], question: Question) -> list[Mapping[str, Any]]:

@@ -129,7 +129,7 @@ def prepared(
     if before is not None and not any(asked):
         selected = before.selected
     root = root_of(request)
-    if pool is None and any(parameter.key for parameter in job.parameters):
+    if pool is None:
         from dbxdec.local.awaited import refuse_awaited
 
         began = ledger.now_ms() if before is None else before.started

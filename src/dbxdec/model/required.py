@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 OF_ITEMS = "each item has a table of its own"
 """Why it can't be told which keys are in what a for-each task overwrites as a whole."""
 
+BEFORE_IT_WAS_THERE = (
+    "its log lacks iterations of the run that made it: they have failed, or have returned None before it was there"
+)
+"""Why it can't be told whether the first key of a table is there."""
+
 
 def tables(job: Job) -> list[tuple[Task, str, Output]]:
     """Return the Delta tables, with their tasks and outputs, that each successful run of `job` writes.

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from dbxdec.model import dag
 
 
-def keys_of(job: dag.Job, task: dag.Task, output: str, manager: IoManager) -> dict[str, Any]:
+def keys_of(
+    job: dag.Job, task: dag.Task, output: str, manager: IoManager, *, may_be_none: bool = False
+) -> dict[str, Any]:
     """Return the place of an output, and the keys that are there, or why that can't be told (`why`).
 
     Of the keys `begun` a part of the iterations is there. `created` is when the table was made, in milliseconds since
     the epoch. A `strange` table has rows of which the log does not say the keys. Where only receipts tell, keys of
     before `told_since`, in milliseconds too, may be there as well. Of the keys `untold` nobody knows (`untold_why`).
     `forgotten` has the times, in milliseconds too, at which a person took keys back that have not been written since.
+    `may_be_none` says that the task may return None for the output.
     """
     uri = places.resolved(task.outputs[output].target or "")
     mask = Mask(of_this_machine())
@@ -41,8 +44,12 @@ def keys_of(job: dag.Job, task: dag.Task, output: str, manager: IoManager) -> di
         strange = log.since is None and log.is_strange(slot, writers=writers)
         forgotten = {key: at for key, at in log.forgotten(slot).items() if key not in whole}
         known = {"created": log.created, "strange": strange, "told_since": log.since, "forgotten": forgotten}
-        unclear = sorted(told.untold(slot))
-        untold = {"untold": unclear, "untold_why": mask.text(told.why)} if unclear else {}
+        unclear, why = told.untold(slot), told.why
+        # What is written again in its place is a part: another run makes it whole, and harms nothing.
+        appends = task.outputs[output].settings.get("mode") == "append"
+        if may_be_none and appends and (unproven := told.unproven(slot)):
+            unclear, why = unclear | unproven, why or required.BEFORE_IT_WAS_THERE
+        untold = {"untold": sorted(unclear), "untold_why": mask.text(why)} if unclear else {}
         return {"uri": uri, "keys": sorted(whole), "begun": sorted(begun), **known, **untold}
     except DbxdecError as error:
         return {"uri": uri, "why": mask.text(str(error.problems[0].message))}

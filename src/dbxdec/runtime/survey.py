@@ -41,12 +41,16 @@ def answer(arguments: RunArguments, outputs: Sequence[tuple[str, str]] | None = 
     until = {p.name: p.key.until for p in built.dag.parameters if p.key is not None and p.key.is_period}
     asked = outputs if outputs is not None else [(task.key, output) for task, output, _ in required.tables(job)]
     with variables.using(arguments.variables, live=True):
-        tables = [
-            {**keys_of(job, job.task(task), output, built.managers[task, output]), "task": task, "output": output}
-            for task, output in asked
-        ]
+        tables = [{**_keys_of(job, built, task, output), "task": task, "output": output} for task, output in asked]
         wanted = {name: variables.resolve(text) for name, text in until.items() if text is not None}
     return {"until": wanted, "tables": tables}
+
+
+def _keys_of(job: dag.Job, built: BuiltJob, task: str, output: str) -> dict[str, Any]:
+    # The manifest does not say which results may be None; the code does.
+    of_code = built.dag.task(task).outputs[output]
+    manager = built.managers[task, output]
+    return keys_of(job, job.task(task), output, manager, may_be_none=of_code.may_be_none)
 
 
 def live_job(arguments: RunArguments) -> tuple[dag.Job, BuiltJob]:

@@ -296,8 +296,13 @@ class MemoryIoManager(IoManager):
             return self._together([before, added], context)
         if (slice_ := self._slice(context, added)) is not None:
             return self._together([_outside(before, slice_), added], context)
-        parts = self._own.settings().get("partition_by")
+        parts = self._parts(getattr(added, "columns", ()))
         return self._together([_without(before, added, parts), added], context) if parts else added
+
+    def _parts(self, names: Sequence[str]) -> list[str]:
+        """Return the columns of `partition_by` by those of a result."""
+        parts = self._own.settings().get("partition_by") or []
+        return list(columns.named_as(parts, names)) if isinstance(self._own, DeltaIoManager) else parts
 
     def _slice(self, context: OutputContext, added: Any) -> dict[str, Any] | None:
         """Return the values of `replace=` in this run, by the columns of the result; None without it."""
@@ -314,7 +319,7 @@ class MemoryIoManager(IoManager):
             return added
         from dbxdec.io_managers.delta.polars import checks, schemas
 
-        partitions, slice_ = self._own.settings().get("partition_by") or [], self._slice(context, added)
+        partitions, slice_ = self._parts(added.columns), self._slice(context, added)
         task, schema = context.receipt.id.task, schemas.stored(added.schema)
         if partitions:
             missing = [name for name in partitions if name not in schema]

@@ -7,6 +7,7 @@ one before a RESTORE to an earlier version or a replacement of the whole table.
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
@@ -17,13 +18,15 @@ from dbxdec.io_managers.delta.receipts import Found
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from dbxdec.io_managers.delta.receipts import Commit
 
 _RECEIPT, _OWN = "/receipt", "own/"
 _FORGOTTEN, _MARK = "dbxdec/forgotten", "mark"
 _CLOCKS_DIFFER_MS = 10 * 60_000
+_FIRST_WRITE_MS = 24 * 60 * 60_000
+"""After how long the first write with a key is of no run that has made the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,20 @@ class Told:
     standing: list[KeyWrite]
     unclear: list[KeyWrite]
     why: str
+    making: Mapping[str, KeyWrite] = field(default_factory=dict)
+    """By slot the first write, if the table may have been made in its run."""
 
     def untold(self, slot: str) -> set[str]:
         """Return the keys of a writer of which it can't be told whether they are there."""
         return {write.key for write in self.unclear if write.slot == slot} - done(self.standing, slot)[0]
+
+    def unproven(self, slot: str) -> set[str]:
+        """Return the key of a writer whose missing items may have returned None before there was a table.
+
+        Such an item leaves nothing anywhere.
+        """
+        first = self.making.get(slot)
+        return {first.key} & done(self.standing, slot)[1] if first is not None and first.items else set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +126,16 @@ class KeyLog:
             except RunError as error:
                 unclear.append(write)
                 why = error.problems[0].message
-        return Told([write for _, write in sorted(standing, key=lambda pair: _age(pair[0]))], unclear, why)
+        standing.sort(key=lambda pair: _age(pair[0]))
+        first = {write.slot: (one, write) for one, write in reversed(standing)}
+        making = {slot: write for slot, (one, write) in first.items() if not self._is_later(one)}
+        return Told([write for _, write in standing], unclear, why, making)
+
+    def _is_later(self, one: Identifier) -> bool:
+        """Return whether an identifier is of long after the table was made."""
+        if self.created is None or one.updated is None:
+            return False
+        return one.updated - self.created > _FIRST_WRITE_MS
 
     def _in_receipts(self) -> list[tuple[Identifier, KeyWrite]]:
         """Return the writes with keys that receipts tell of."""

@@ -13,9 +13,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from dbxdec import DeltaMerge
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.delta.polars import predicates
 from delta_tools import output, receipt
@@ -129,3 +131,19 @@ def test_thousands_of_partitions_do_not_end_the_stack(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "table")], check=True)
     assert pl.read_delta(str(tmp_path / "table")).height == 1
+
+
+def test_partitions_may_be_spelled_in_another_case(tmp_path: Path) -> None:
+    """Delta has no two columns that differ only in their case: the first write, and each later one, takes theirs."""
+    for number, (name, by_delta_rs) in enumerate([("region", False), ("REGION", True), ("Region", False)]):
+        frame = pl.DataFrame({"Region": ["eu", "us"][: number + 1], "n": [number] * min(number + 1, 2)})
+        options: dict[str, Any] = {"delta_write_options": {"target_file_size": 2**27}} if by_delta_rs else {}
+        manager = PolarsDeltaIoManager(tmp_path, mode="overwrite", partition_by=name, **options)
+        context = output(tmp_path / "table", receipt(str(number)))
+        manager.preflight(context)
+        manager.write(context, frame)
+        stored = pl.read_delta(str(tmp_path / "table")).sort("Region")
+        assert stored.rows() == frame.rows()
+    merged = PolarsDeltaIoManager(tmp_path, partition_by="region")
+    merged.write(output(tmp_path / "merged", receipt("1")), DeltaMerge(frame.head(1), on="n"))
+    assert DeltaTable(str(tmp_path / "merged")).metadata().partition_columns == ["Region"]

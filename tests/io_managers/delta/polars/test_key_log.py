@@ -131,6 +131,37 @@ def test_iterations_are_done_when_all_of_one_run_are(table: Table) -> None:
     assert table.done() == {one}
 
 
+def test_an_item_without_rows_before_there_was_a_table_can_not_be_told(table: Table) -> None:
+    """It left nothing: only of the run that made the table it may be so, and a later whole run settles it."""
+    first, second = days(1, 2)
+    table.write(first, None, run="first", item="a", items=2)
+    table.write(first, frame(1), run="first", item="b", items=2)
+    table.write(second, frame(2), run="second", item="b", items=2)
+    assert unproven(table) == {first}
+    table.write(second, None, run="second", item="a", items=2)
+    assert table.done() == {second}
+    for item in ("a", "b"):
+        table.write(first, None, run="third", item=item, items=2)
+    assert unproven(table) == set()
+    assert table.done() == {first, second}
+
+
+def test_an_item_that_is_missing_long_after_a_table_was_made_is_a_part(table: Table) -> None:
+    """Nobody has returned None before there was a table that is older than the run."""
+    one = days(1)[0]
+    write_deltalake(str(table.path), frame(1).head(0))
+    table.write(one, frame(1), run="first", item="b", items=2)
+    log = table.log()
+    assert log is not None
+    assert log.created is not None
+    assert replace(log, created=log.created - 48 * 3_600_000).told().unproven("") == set()
+
+
+def unproven(table: Table) -> set[str]:
+    log = table.log()
+    return set() if log is None else log.told().unproven("")
+
+
 def test_a_table_that_is_made_and_not_filled_has_no_key(table: Table) -> None:
     """The first day of a table with rules may fail between the two commits."""
     rules: dict[str, Any] = {"constraints": {"positive": "x > 0"}}

@@ -606,6 +606,12 @@ def test_parameters_and_variables_are_values(flights: Flights) -> None:
     assert {name: one["failed"] for name, one in found.expectations.items()} == dict.fromkeys(met, 0)
 
 
+def constant() -> Any:
+    from pyspark.sql import functions
+
+    return functions.lit(True)
+
+
 @pytest.mark.parametrize(
     ("condition", "said"),
     [
@@ -627,6 +633,7 @@ def test_parameters_and_variables_are_values(flights: Flights) -> None:
         ("carrier IN :list", "the job parameter `list` is a list"),
         (lambda frame: "delay", "its function returned a builtins.str"),
         (lambda frame: frame["delay"], "not a boolean"),
+        (lambda _: constant(), "its function returned the same for all rows"),
         (unique("nothing"), "names `nothing`, which the rows do not have"),
     ],
 )
@@ -644,6 +651,19 @@ def test_what_is_no_condition_is_refused_before_the_function_runs(flights: Fligh
     # Spark counts columns.
     assert re.sub(r"#\d+", "", str(written.value)) == re.sub(r"#\d+", "", str(refused.value))
     assert '"it" of' in str(refused.value)
+
+
+@pytest.mark.skipif(not MAKES_COLUMNS, reason="spark 3.5: without ANSI a division by zero is null")
+@pytest.mark.parametrize("rules", [{}, {"expect_or_fail": {"u": unique("flight")}}])
+@pytest.mark.parametrize(
+    "condition", ["flight / (flight - 1) > 0", lambda row: row["flight"] / (row["flight"] - 1) > 0]
+)
+def test_a_condition_without_a_value_for_a_row_is_named(
+    flights: Flights, condition: Any, rules: dict[str, Any]
+) -> None:
+    """And nothing of the row is."""
+    with pytest.raises(RunError, match=r'expectation "ratio" has no value for a row: DIVIDE_BY_ZERO\n'):
+        flights.write(flights.frame(1, 2), expect={"fine": "flight > 0", "ratio": condition}, **rules)
 
 
 def test_an_error_of_a_function_says_whose_it_is(flights: Flights) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dbxdec.io_managers import SparkParquetIoManager
 from dbxdec.io_managers.contexts import WriteId
-from dbxdec.io_managers.delta.spark import checkpoints, commit_files, computed
+from dbxdec.io_managers.delta.spark import checkpoints, commit_files, computed, source_log
 from dbxdec.io_managers.files import spark as spark_files
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.paths: list[str] = []
+        self.names: list[str] = []
 
     def found(self, *paths: str) -> Any:
         self.paths += paths
@@ -33,10 +34,12 @@ class Reader:
 
     text = parquet = found
 
-    def same(self, *_: Any, **__: Any) -> Any:
+    def options(self, **given: Any) -> Any:
+        self.names += [value for name, value in given.items() if name == "pathGlobFilter"]
         return self
 
-    options = schema = same
+    def schema(self, _: Any) -> Any:
+        return self
 
 
 def computed_columns(table: Any) -> None:
@@ -65,6 +68,25 @@ def test_the_folder_of_a_table_is_no_pattern(reads: Callable[[Any], None]) -> No
     reads(table)
     assert reader.paths
     assert all(path.startswith(ESCAPED) for path in reader.paths), reader.paths
+
+
+@pytest.mark.parametrize(
+    ("reads", "names"),
+    [
+        (computed_columns, "*.json"),
+        (lambda table: source_log._stamps(table.spark, f"{ROOT}/t/_delta_log", [3]), "{00000000000000000003}.json"),
+        (
+            lambda table: source_log.lines(table.spark, f"{ROOT}/t/_delta_log", 0, 10**6),
+            f"{source_log.pattern(0, 10**6)}.json",
+        ),
+    ],
+)
+def test_the_files_of_a_log_are_chosen_by_their_names(reads: Callable[[Any], None], names: str) -> None:
+    """For a pattern in a path Spark prints a Java stack trace."""
+    reader = Reader()
+    reads(SimpleNamespace(spark=SimpleNamespace(read=reader), uri=f"{ROOT}/t", named=False))
+    assert reader.paths == [f"{ESCAPED}/t/_delta_log"]
+    assert reader.names == [names]
 
 
 def test_the_folder_of_parquet_files_is_no_pattern(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,6 +276,7 @@ def _create(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFra
     given_schema = schemas.stored(source.collect_schema())
     own = feed_columns(given_schema)
     schema = {name: kind for name, kind in given_schema.items() if name not in own}
+    target = target.spelled(schema)
     schemas.check_partitions(schema, target.partitions, task=target.receipt.id.task)
     _check(target, merge, schema)
     _rehearse(target, merge, schema, given_schema)

@@ -12,7 +12,7 @@ from dbxdec.io_managers.delta.polars import checks, table_log
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from deltalake import DeltaTable
 
@@ -55,6 +55,10 @@ class Target:
         receipt = replace(self.receipt, facts={**self.receipt.facts, **facts})
         return replace(self, context=replace(self.context, receipt=receipt))
 
+    def spelled(self, names: Iterable[str]) -> Target:
+        """Return the target of a write of these columns, by whose spelling it is partitioned."""
+        return replace(self, partitions=columns.named_as(self.partitions, names))
+
     def open(self) -> DeltaTable | None:
         """Return the newest version of the table; None if it doesn't exist."""
         return table_log.open_table(self.context.uri, self.storage_options)
@@ -78,7 +82,7 @@ class Target:
     def check_partitions(self, table: DeltaTable) -> None:
         """Raise RunError if the table has other partition columns than `partition_by`."""
         there = tuple(table.metadata().partition_columns)
-        if self.partitions and there != self.partitions:
+        if self.partitions and there != columns.named_as(self.partitions, there):
             is_ = f"is partitioned by {listed(there)}" if there else "is not partitioned"
             raise RunError(
                 f"the table {self.context.uri} {is_}, but its task has partition_by={list(self.partitions)}",

@@ -25,6 +25,8 @@ def write_frame(target: Target, frame: pl.DataFrame | pl.LazyFrame) -> WriteResu
     outcomes.refuse_as_new(target.context, target.mode)
     from deltalake.exceptions import CommitFailedError, DeltaError
 
+    if target.partitions:
+        target = target.spelled(frame.collect_schema())
     with Rows(target, frame) as rows:
         patience = Patience()
         while True:

@@ -45,6 +45,8 @@ class Note:
     @classmethod
     def of(cls, spark: Any, checkpoint: str) -> Note | None:
         """Return the note in a checkpoint; None without one, as in one of before there were notes."""
+        if _is_absent(spark, f"{checkpoint}/{_NOTE}"):
+            return None
         try:
             (row,) = spark.read.text(f"{escaped(checkpoint)}/{_NOTE}").collect()
             return cls(**json.loads(row["value"]))
@@ -95,6 +97,8 @@ def refuse_used(table: SparkTable, write: WriteId, said: str | None) -> None:
     if said is None and table.named:
         return
     checkpoint = _place(table.uri, write, said)
+    if _is_absent(table.spark, f"{checkpoint}/metadata"):
+        return
     try:
         used = bool(table.spark.read.text(f"{escaped(checkpoint)}/metadata").head(1))
     except Exception as error:  # noqa: BLE001 - nearly always it does not exist; else the stream's own error tells why
@@ -137,14 +141,30 @@ def refuse_renamed(spark: Any, checkpoint: str, write: WriteId) -> None:
         )
 
 
+def _is_absent(spark: Any, path: str) -> bool:
+    """Return whether the driver sees that nothing is there. Spark's readers print a Java stack trace for that."""
+    if is_connect(spark):
+        return False
+    try:
+        place, system = _in_driver(spark, path)
+        return not system.exists(place)
+    except Exception as error:  # noqa: BLE001 - no permission: the reader may have it
+        log.debug("%s can't be looked at: %s", path, first_line(error))
+        return False
+
+
+def _in_driver(spark: Any, path: str) -> tuple[Any, Any]:
+    place = spark._jvm.org.apache.hadoop.fs.Path(path)
+    return place, place.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
+
+
 def _names(spark: Any, folder: str) -> set[str]:
     """Return the checkpoints in a folder."""
     try:
         if is_connect(spark):
             text = spark.read.text(f"{escaped(folder)}/*/metadata").selectExpr("_metadata.file_path AS file")
             return {unquote(row["file"].split("/")[-2]) for row in text.distinct().collect()}
-        place = spark._jvm.org.apache.hadoop.fs.Path(folder)
-        system = place.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
+        place, system = _in_driver(spark, folder)
         return {one.getPath().getName() for one in system.listStatus(place) if one.isDirectory()}
     except Exception as error:  # noqa: BLE001 - nearly always there is no such folder
         log.debug("%s can't be listed: %s", folder, first_line(error))

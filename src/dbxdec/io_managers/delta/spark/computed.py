@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.spark_frames import escaped
+from dbxdec.io_managers.delta.spark import log_files
+from dbxdec.io_managers.spark_frames import escaped, reader_of
 from dbxdec.io_managers.spark_session import first_line
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def left_out(table: SparkTable, detail: Detail, schema: Any, given: Any) -> dict
     rest = [field for field in missing if field.name.lower() not in found]
     if not rest or not detail.features & _FEATURES:
         return found
-    rules = _rules(table, detail)
+    known = log_files.definition_of(table.frame(), table.spark)
+    rules = _by_name(known.schema) if known is not None else _rules(table, detail)
     for field in rest:
         name = field.name.lower()
         if rules is not None:
@@ -73,18 +75,21 @@ def _rules(table: SparkTable, detail: Detail) -> dict[str, dict[str, Any]] | Non
     """
     folder = f"{escaped(detail.location.rstrip('/'))}/_delta_log"
     try:
-        lines = table.spark.read.text(f"{folder}/*.json")
+        lines = reader_of(table.spark, "*.json").text(folder)
         said = "get_json_object(value, '$.metaData.schemaString') AS text"
         commits = lines.where(lines["value"].contains('"metaData"')).selectExpr(said, "_metadata.file_name AS file")
         rows = commits.where("text IS NOT NULL").orderBy("file", ascending=False).head(1)
         if rows:
             text = rows[0]["text"]
         else:
-            kept = table.spark.read.parquet(f"{folder}/*.checkpoint*.parquet").where("metaData IS NOT NULL")
+            kept = reader_of(table.spark, "*.checkpoint*.parquet").parquet(folder).where("metaData IS NOT NULL")
             of = kept.selectExpr("metaData.schemaString AS text", "_metadata.file_name AS file")
             text = of.orderBy("file", ascending=False).head(1)[0]["text"]
-        fields = json.loads(text)["fields"]
+        return _by_name(text)
     except Exception as error:  # noqa: BLE001 - no permission, no such file, another form
         log.info("the log of %s can't be read here: %s", table.uri, first_line(error))
         return None
-    return {field["name"].lower(): field.get("metadata") or {} for field in fields}
+
+
+def _by_name(schema: str) -> dict[str, dict[str, Any]]:
+    return {field["name"].lower(): field.get("metadata") or {} for field in json.loads(schema)["fields"]}

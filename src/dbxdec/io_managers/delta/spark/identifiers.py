@@ -13,7 +13,7 @@ from dbxdec.io_managers.delta.epochs import needed
 from dbxdec.io_managers.delta.key_log import Identifier, KeyLog
 from dbxdec.io_managers.delta.receipts import Found
 from dbxdec.io_managers.delta.spark.log import History
-from dbxdec.io_managers.spark_frames import escaped, string_literal
+from dbxdec.io_managers.spark_frames import escaped, reader_of, string_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,13 +58,13 @@ def _rows(spark: Any, folder: str, where: str) -> list[Any]:
     """Return the identifiers of all commits and checkpoints, with the files that have them."""
     from pyspark.sql import functions
 
-    reader = spark.read.schema(_SCHEMA)
+    def files(names: str) -> Any:
+        return reader_of(spark, names).schema(_SCHEMA)
+
     path = functions.col("_metadata.file_path")
     chosen = [functions.col("txn"), path.alias("file")]
-    rows: list[Any] = reader.json(f"{folder}/*.json").select(chosen).where(where).collect()
-    if _exist(spark, f"{folder}/*.checkpoint*.parquet"):
-        rows += reader.parquet(f"{folder}/*.checkpoint*.parquet").select(chosen).where(where).collect()
-    return rows
+    commits, checkpoints = files("*.json").json(folder), files("*.checkpoint*.parquet").parquet(folder)
+    return [row for frame in (commits, checkpoints) for row in frame.select(chosen).where(where).collect()]
 
 
 def _in_files(spark: Any, folder: str) -> list[Identifier]:
@@ -77,16 +77,6 @@ def _in_files(spark: Any, folder: str) -> list[Identifier]:
         if before is None or (-1 if one.version is None else one.version) > (before.version or -1):
             found[one.name] = one
     return list(found.values())
-
-
-def _exist(spark: Any, pattern: str) -> bool:
-    try:
-        spark.read.format("binaryFile").load(pattern).select("path").limit(1).collect()
-    except Exception as error:
-        if "PATH_NOT_FOUND" in str(error):
-            return False
-        raise
-    return True
 
 
 def _in_receipts(commits: Iterable[Commit]) -> list[Identifier]:

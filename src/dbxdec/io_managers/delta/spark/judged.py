@@ -66,10 +66,19 @@ class JudgedRows:
             return self._observed.frame
         else:
             marked = self._judge.marked(frame)
-            marked = marked.at(self._kept.enter_context(staged(self._table, marked.frame, self._receipt)))
+            marked = marked.at(self._staged(marked.frame))
             self._stated = judging.facts(marked.settled())
             self._marked, self._observed = marked, None
         return self._marked.kept
+
+    def _staged(self, frame: Any) -> Any:
+        assert self._judge is not None  # noqa: S101 - the caller has looked
+        try:
+            return self._kept.enter_context(staged(self._table, frame, self._receipt))
+        except Exception as error:
+            if (broken := self._judge.broken_by(error)) is not None:
+                raise broken from error
+            raise
 
     def stating(self, receipt: Receipt) -> Receipt:
         """Return the receipt of a commit that states how the expectations came out, as far as that is known before."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import ExpectationError, Problem, RunError, listed
 from dbxdec.io_managers.delta import judging
 from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Unique
-from dbxdec.io_managers.delta.spark import counting, predicates
+from dbxdec.io_managers.delta.spark import counting, predicates, unevaluated
 from dbxdec.io_managers.delta.spark.fixed_conditions import refuse
 from dbxdec.io_managers.delta.sql import SPARK_SQL
 from dbxdec.io_managers.spark_errors import first_line
@@ -89,9 +89,14 @@ class Judge(judging.Judge):
                     f"its function returned a {type(found).__module__}.{type(found).__qualname__}",
                     hint='return a Column, as in `lambda frame: frame["delay"] < 5000`',
                 )
+            if _is_constant(found, frame):
+                raise RunError(
+                    "its function returned the same for all rows",
+                    hint='compare columns, as in `lambda frame: frame["delay"] < 5000`',
+                )
             return Column(condition, found)
         refuse(condition, frame.columns)
-        text = SPARK_SQL.filled(condition, self.parameters, _literal)
+        text = self._given(condition)
         try:
             # In brackets, `1=1) OR (1=1` would be one; without, `delay < 5000 BANANA` would be one.
             return Column(condition, functions.expr(f"(\n{text}\n)"), functions.expr(text))
@@ -116,11 +121,30 @@ class Judge(judging.Judge):
         """Return what an error of Spark's says of expectations; None if it says nothing of them."""
         said = said_by_check(error) or ""
         if not said.startswith(_BROKEN):
-            return None
+            return self._unevaluated(error)
         numbers = [int(number) for number in said.removeprefix(_BROKEN).split(",") if number.isdecimal()]
         names = [one for i, one in enumerate(self.expectations) if i in numbers]
         why = "a row does not meet it; Spark stopped there, so nobody has counted how many don't"
         return ExpectationError(judging.refusals([(one, why) for one in names], task=self.task, uri=self.uri))
+
+    def _unevaluated(self, error: BaseException) -> RunError | None:
+        """Return whose condition has no value for a row; what the row has is left out."""
+        conditions = {one.name: one.condition for one in self.expectations if one.condition is not None}
+        told = unevaluated.found(error, {name: self._given(one) for name, one in conditions.items()})
+        if told is None:
+            return None
+        kind, names = told
+        whose = " or ".join(f'"{name}"' for name in names)
+        return RunError(
+            f"the task `{self.task}` can't write {self.uri}: the condition of the expectation {whose} has no value for "
+            f"a row: {kind}",
+            hint="nothing was written to it; let the condition be null there, as in `try_divide(a, b) > 1` or "
+            "`try_cast(a AS INT) = 1`, or mend the rows in the task",
+        )
+
+    def _given(self, condition: Any) -> Any:
+        """Return a condition as Spark is given it."""
+        return SPARK_SQL.filled(condition, self.parameters, _literal) if isinstance(condition, str) else condition
 
 
 @dataclass(frozen=True)
@@ -289,6 +313,17 @@ def _are_fit(some: Sequence[Column], frame: Any) -> bool:
     except AnalysisException:
         return False
     return set(kinds) == {"boolean"}  # `AND` makes a truth of a string
+
+
+def _is_constant(column: Any, frame: Any) -> bool:
+    """Return whether a column has nothing of a row: only such a one may stand beside aggregates of all rows."""
+    from pyspark.errors import AnalysisException
+
+    try:
+        _ = frame.agg(column).schema
+    except AnalysisException:
+        return False
+    return True
 
 
 def _analyze(one: Column, frame: Any) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers import outcomes
+from dbxdec.io_managers import columns, outcomes
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import crossing, definition, expectation_problems, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager
@@ -303,6 +303,8 @@ class SparkDelta(DeltaIoManager):
             return merge.execute_builder(table, context, value)
         target = self._write_to(table, context, judge)
         source = value.source if isinstance(value, DeltaMerge) else value
+        if target.partitions:
+            target = replace(target, partitions=columns.named_as(target.partitions, source.columns))
         if stream.is_streaming(source):
             if judge is not None:
                 judge.refuse_stream()

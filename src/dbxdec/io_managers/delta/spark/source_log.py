@@ -18,7 +18,7 @@ from dbxdec.io_managers.delta.source_commits import SourceCommit
 from dbxdec.io_managers.delta.spark import log_files
 from dbxdec.io_managers.delta.spark.log import History
 from dbxdec.io_managers.delta.spark.log_files import Definition
-from dbxdec.io_managers.spark_frames import escaped
+from dbxdec.io_managers.spark_frames import escaped, reader_of
 from dbxdec.io_managers.spark_session import first_line, is_connect
 from dbxdec.model.changes import FEED_PROPERTY
 from dbxdec.records import dataclass
@@ -152,7 +152,7 @@ def _stamps(spark: Any, folder: str, versions: Collection[int]) -> dict[int, int
     """
     names = ",".join(f"{version:0{_DIGITS}}" for version in versions)
     try:
-        text = spark.read.text(f"{escaped(folder)}/{{{names}}}.json").where("value LIKE '{\"commitInfo\"%'")
+        text = reader_of(spark, f"{{{names}}}.json").text(escaped(folder)).where("value LIKE '{\"commitInfo\"%'")
         rows = text.selectExpr("_metadata.file_name AS file", "value").collect()
     except Exception as error:  # noqa: BLE001 - no permission, cleaned up, another kind of storage
         log.debug("the log in %s can't be read by its path: %s", folder, first_line(error))
@@ -167,7 +167,7 @@ def lines(spark: Any, folder: str, first: int, last: int) -> dict[int, list[str]
         by_driver = {version: log_files.actions(spark, folder, version) for version in range(first, last + 1)}
         return {version: found for version, found in by_driver.items() if found is not None}
     try:
-        text = spark.read.text(f"{escaped(folder)}/{pattern(first, last)}.json")
+        text = reader_of(spark, f"{pattern(first, last)}.json").text(escaped(folder))
         rows = text.selectExpr("_metadata.file_name AS file", "value").collect()
     except Exception as error:  # noqa: BLE001 - no permission, cleaned up, another kind of storage
         log.debug("the log in %s can't be read by its path: %s", folder, first_line(error))

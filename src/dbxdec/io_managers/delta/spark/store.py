@@ -313,5 +313,5 @@ def already_done(table: SparkTable, receipt: Receipt, *, streams: bool = False) 
 
 def check_partitions(detail: Detail, said: tuple[str, ...], uri: str) -> None:
     """Raise RunError if the table has other partitions than its task states."""
-    if said and detail.partitions != said:
+    if said and detail.partitions != columns.named_as(said, detail.partitions):
         raise messages.other_partitions(uri, detail.partitions, said)
