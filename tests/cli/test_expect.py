@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -255,3 +256,74 @@ def test_numbers_of_a_failed_write_are_in_runs_show_and_in_the_report_too(shop: 
     (fact,) = task["runs"][0]["facts"]
     assert (fact["kind"], fact["expect"]["small"]) == ("refused", {"failed": 1, "rows": 2, "action": "kept"})
     assert not list((shop.root / "lake" / "few").rglob("*.*"))
+
+
+CONTRACT = """
+from typing import Annotated
+
+import dataframely as dy
+
+from dbxdec.io_managers import PolarsParquetIoManager
+
+
+class Delays(dy.Schema):
+    day = dy.Date()
+    delay = dy.Int64(nullable=True, min=0)
+    kind = dy.Enum(["late", "early"], nullable=True)
+
+
+class Bare(dy.Schema):
+    delay = dy.Int64(nullable=True)
+
+
+@task(io_manager=lake.table("silver/delays", expect={"low": "delay < :most"}))
+def clean(most: int) -> Annotated[pl.DataFrame, Delays]:
+    rows = pl.DataFrame({"delay": [1, most, None], "kind": ["late", "early", None]})
+    return rows.with_columns(pl.col("kind").cast(pl.Enum(["late", "early"])), day=pl.date(2024, 1, 1))
+
+
+@task(io_manager=lake.table("bare"))
+def bare() -> Annotated[pl.DataFrame, Bare]:
+    return pl.DataFrame({"delay": [1]})
+
+
+@task(io_manager=PolarsParquetIoManager("lake").table("files"))
+def files() -> Annotated[pl.DataFrame, Bare]:
+    return pl.DataFrame({"delay": [1]})
+
+
+@job
+def daily(most: int = 5) -> None:
+    clean(most)
+    bare()
+    files()
+"""
+
+
+@pytest.fixture
+def delays(tmp_path: Path) -> Project:
+    project = empty(tmp_path / "repository")
+    define(project, CONTRACT)
+    return project
+
+
+def test_numbers_of_a_contract_are_in_runs_show_and_in_the_report(delays: Project) -> None:
+    """Rules that are met have one line; a write that fails has its own, and those of the rules that are broken."""
+    assert dbxdec(delays, "run", "daily").code == 0
+    shown = [line.strip() for line in dbxdec(delays, "runs", "show").out.splitlines()]
+    assert 'expect "low": 2 of 3 rows failed (kept)' in shown
+    assert "contract: 0 of 3 rows break any of its 2 rules" in shown
+    facts = facts_of(delays)
+    assert facts["expect"]["Delays.delay|min"] == {"failed": 0, "rows": 3, "action": "contract"}
+    report = delays.root / "report.html"
+    assert dbxdec(delays, "run", "daily", "-p", "most=-4", "--report", str(report)).code == 1
+    line = 'contract "Delays.delay|min": 1 of 3 rows failed (failed)'
+    assert line in [line.strip() for line in dbxdec(delays, "runs", "show").out.splitlines()]
+    assert line.replace('"', "&#34;") in report.read_text(encoding="utf-8")
+    assert facts_of(delays)["expect"]["Delays.delay|min"] == {"failed": 1, "rows": 3, "action": "contract"}
+
+
+def facts_of(project: Project) -> dict[str, Any]:
+    tasks = json.loads(dbxdec(project, "runs", "show", "--json").out)["tasks"]
+    (fact,) = next(task for task in tasks if task["task"] == "clean")["runs"][0]["facts"]
+    return dict(fact)
