@@ -327,3 +327,53 @@ def facts_of(project: Project) -> dict[str, Any]:
     tasks = json.loads(dbxdec(project, "runs", "show", "--json").out)["tasks"]
     (fact,) = next(task for task in tasks if task["task"] == "clean")["runs"][0]["facts"]
     return dict(fact)
+
+
+def stored(project: Project, **columns: Any) -> None:
+    """Let another program make the table, in which a kind is a string."""
+    rows = pl.DataFrame({"delay": [1, -1], "kind": ["late", None], **columns}).with_columns(day=pl.date(2024, 1, 1))
+    place = project.root / "lake" / "silver" / "delays"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    rows.write_delta(str(place), mode="overwrite", delta_write_options={"schema_mode": "overwrite"})
+
+
+def test_the_rows_that_are_there_are_judged_by_a_contract(delays: Project) -> None:
+    """Its types are those of the contract, and columns that only the table has are no part of it."""
+    stored(delays, other=[1, 2])
+    said = expect(delays, "silver/delays", "--json")
+    (table,) = json.loads(said.out)["tables"]
+    assert said.code == 1
+    assert {one["name"]: (one["failed"], one["rows"], one["action"], one["why"]) for one in table["outcomes"]} == {
+        "low": (0, 2, "kept", None),
+        "Delays.day|nullability": (0, 2, "contract", None),
+        "Delays.delay|min": (1, 2, "contract", "1 of 2 rows break the rule `delay|min`"),
+    }
+    stored(delays, delay=[1, 2])
+    assert expect(delays, "silver/delays").code == 0
+
+
+def test_a_table_that_a_contract_can_not_judge_is_exit_code_3(delays: Project) -> None:
+    """It has other columns, or values that a type of the contract does not have; or it is no table."""
+    stored(delays, delay=["a", "b"])
+    said = expect(delays, "silver/delays")
+    assert (said.code, "low" in said.err) == (3, True)  # the condition can't be evaluated either
+    stored(delays, kind=["late", "never"])
+    said = expect(delays, "silver/delays")
+    assert said.code == 3
+    assert "has values that the contract `Delays`" in said.err
+    assert "never" not in said.err
+    said = expect(delays, "files")
+    assert said.code == 3
+    assert "only the rows of Delta tables can be judged by a contract here" in said.err
+    pl.DataFrame({"delay": [1]}).write_delta(str(delays.root / "lake" / "bare"))
+    said = expect(delays, "bare")
+    assert (said.code, said.err) == (
+        0,
+        "dbxdec: lake/bare: its columns are those of the contract, which has no rules on values\n",
+    )
+    pl.DataFrame({"late": [1]}).write_delta(
+        str(delays.root / "lake" / "bare"), mode="overwrite", delta_write_options={"schema_mode": "overwrite"}
+    )
+    said = expect(delays, "bare")
+    assert said.code == 3
+    assert "the columns of lake/bare don't match the contract `Bare`" in said.err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import ExpectationError, Problem, RunError
+from dbxdec.errors import ExpectationError, Problem, RunError, listed
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contracts import classes
@@ -56,7 +56,7 @@ def loaded(
     value: Any,
     contract: Contract,
     *,
-    parameter: str,
+    parameter: str | None,
     uri: str,
     stored: Callable[[Types], Types],
     also: Collection[str] = (),
@@ -64,11 +64,12 @@ def loaded(
     """Return what is read for a parameter, with the types of the contract where a table can't have them.
 
     `stored` gives the types as tables have them, and `also` names columns that come besides. Raises RunError for
-    columns that the contract asks for and that are not there. Values are not looked at.
+    columns that the contract asks for and that are not there. Values are not looked at. Without a `parameter` nobody
+    reads it.
     """
     import polars as pl
 
-    whose = f"{contract.told} of the parameter `{parameter}`"
+    whose = contract.told if parameter is None else f"{contract.told} of the parameter `{parameter}`"
 
     if not isinstance(value, pl.DataFrame | pl.LazyFrame):
         return value
@@ -118,7 +119,9 @@ def _without_others(
     return value.select(named(name) for name in schema if name not in surplus) if surplus else value
 
 
-def outcomes(rows: pl.LazyFrame, contract: Contract, schema: Mapping[str, pl.DataType]) -> list[RuleOutcome]:
+def outcomes(
+    rows: pl.LazyFrame, contract: Contract, schema: Mapping[str, pl.DataType] | None = None
+) -> list[RuleOutcome]:
     """Return how each rule on values came out for rows, with exact numbers.
 
     `schema` has the types that the task returned, which the place may not have.
@@ -126,6 +129,7 @@ def outcomes(rows: pl.LazyFrame, contract: Contract, schema: Mapping[str, pl.Dat
     import polars as pl
 
     there = rows.collect_schema()
+    schema = there if schema is None else schema
     frame = cast(
         rows.select(map(named, schema)), {name: kind for name, kind in schema.items() if there.get(name) != kind}
     )
@@ -192,3 +196,26 @@ def settled(
     if broken := problems(found, contract, task=task, uri=uri):
         raise ExpectationError(broken, expectations=facts)
     return facts
+
+
+def outcomes_there(
+    rows: pl.LazyFrame, contract: Contract, *, uri: str, stored: Callable[[Types], Types]
+) -> list[RuleOutcome]:
+    """Return how the rules come out for the rows of a table, with the types of the contract.
+
+    Columns that only the table has are no part of it. Raises RunError for columns that are not those of the contract.
+    """
+    import polars as pl
+
+    there = rows.collect_schema()
+    surplus = classes.of(contract).surplus(there)
+    frame = loaded(rows, contract, parameter=None, uri=uri, stored=stored, also=surplus)
+    others = [name for name, kind in frame.collect_schema().items() if kind != there[name]]
+    try:  # no rule may look at them
+        frame.select(named(name).null_count() for name in others).collect(engine="streaming")
+    except pl.exceptions.PolarsError as error:  # it has the values
+        raise RunError(
+            f"{uri} has values that the contract {contract.told} does not have, among those of {listed(others)}",
+            hint="change the contract, or what writes the values",
+        ) from error
+    return outcomes(frame, contract)
