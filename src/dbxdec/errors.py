@@ -153,7 +153,8 @@ class ExpectationError(RunError):
 
     Attributes:
         expectations: How each expectation came out, by its name: `failed` of `rows`, and the `action`; of those over
-            all rows also the `rule`. It is empty where Spark stops at the first row that fails the write.
+            all rows also the `rule`. So did the rules of a contract (`"contract"`). It is empty
+            where Spark stops at the first row that fails the write.
 
     Example:
         ```python

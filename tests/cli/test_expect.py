@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -255,3 +256,124 @@ def test_numbers_of_a_failed_write_are_in_runs_show_and_in_the_report_too(shop: 
     (fact,) = task["runs"][0]["facts"]
     assert (fact["kind"], fact["expect"]["small"]) == ("refused", {"failed": 1, "rows": 2, "action": "kept"})
     assert not list((shop.root / "lake" / "few").rglob("*.*"))
+
+
+CONTRACT = """
+from typing import Annotated
+
+import dataframely as dy
+
+from dbxdec.io_managers import PolarsParquetIoManager
+
+
+class Delays(dy.Schema):
+    day = dy.Date()
+    delay = dy.Int64(nullable=True, min=0)
+    kind = dy.Enum(["late", "early"], nullable=True)
+
+
+class Bare(dy.Schema):
+    delay = dy.Int64(nullable=True)
+
+
+@task(io_manager=lake.table("silver/delays", expect={"low": "delay < :most"}))
+def clean(most: int) -> Annotated[pl.DataFrame, Delays]:
+    rows = pl.DataFrame({"delay": [1, most, None], "kind": ["late", "early", None]})
+    return rows.with_columns(pl.col("kind").cast(pl.Enum(["late", "early"])), day=pl.date(2024, 1, 1))
+
+
+@task(io_manager=lake.table("bare"))
+def bare() -> Annotated[pl.DataFrame, Bare]:
+    return pl.DataFrame({"delay": [1]})
+
+
+@task(io_manager=PolarsParquetIoManager("lake").table("files"))
+def files() -> Annotated[pl.DataFrame, Bare]:
+    return pl.DataFrame({"delay": [1]})
+
+
+@job
+def daily(most: int = 5) -> None:
+    clean(most)
+    bare()
+    files()
+"""
+
+
+@pytest.fixture
+def delays(tmp_path: Path) -> Project:
+    project = empty(tmp_path / "repository")
+    define(project, CONTRACT)
+    return project
+
+
+def test_numbers_of_a_contract_are_in_runs_show_and_in_the_report(delays: Project) -> None:
+    """Rules that are met have one line; a write that fails has its own, and those of the rules that are broken."""
+    assert dbxdec(delays, "run", "daily").code == 0
+    shown = [line.strip() for line in dbxdec(delays, "runs", "show").out.splitlines()]
+    assert 'expect "low": 2 of 3 rows failed (kept)' in shown
+    assert "contract: 0 of 3 rows break any of its 2 rules" in shown
+    facts = facts_of(delays)
+    assert facts["expect"]["Delays.delay|min"] == {"failed": 0, "rows": 3, "action": "contract"}
+    report = delays.root / "report.html"
+    assert dbxdec(delays, "run", "daily", "-p", "most=-4", "--report", str(report)).code == 1
+    line = 'contract "Delays.delay|min": 1 of 3 rows failed (failed)'
+    assert line in [line.strip() for line in dbxdec(delays, "runs", "show").out.splitlines()]
+    assert line.replace('"', "&#34;") in report.read_text(encoding="utf-8")
+    assert facts_of(delays)["expect"]["Delays.delay|min"] == {"failed": 1, "rows": 3, "action": "contract"}
+
+
+def facts_of(project: Project) -> dict[str, Any]:
+    tasks = json.loads(dbxdec(project, "runs", "show", "--json").out)["tasks"]
+    (fact,) = next(task for task in tasks if task["task"] == "clean")["runs"][0]["facts"]
+    return dict(fact)
+
+
+def stored(project: Project, **columns: Any) -> None:
+    """Let another program make the table, in which a kind is a string."""
+    rows = pl.DataFrame({"delay": [1, -1], "kind": ["late", None], **columns}).with_columns(day=pl.date(2024, 1, 1))
+    place = project.root / "lake" / "silver" / "delays"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    rows.write_delta(str(place), mode="overwrite", delta_write_options={"schema_mode": "overwrite"})
+
+
+def test_the_rows_that_are_there_are_judged_by_a_contract(delays: Project) -> None:
+    """Its types are those of the contract, and columns that only the table has are no part of it."""
+    stored(delays, other=[1, 2])
+    said = expect(delays, "silver/delays", "--json")
+    (table,) = json.loads(said.out)["tables"]
+    assert said.code == 1
+    assert {one["name"]: (one["failed"], one["rows"], one["action"], one["why"]) for one in table["outcomes"]} == {
+        "low": (0, 2, "kept", None),
+        "Delays.day|nullability": (0, 2, "contract", None),
+        "Delays.delay|min": (1, 2, "contract", "1 of 2 rows break the rule `delay|min`"),
+    }
+    stored(delays, delay=[1, 2])
+    assert expect(delays, "silver/delays").code == 0
+
+
+def test_a_table_that_a_contract_can_not_judge_is_exit_code_3(delays: Project) -> None:
+    """It has other columns, or values that a type of the contract does not have; or it is no table."""
+    stored(delays, delay=["a", "b"])
+    said = expect(delays, "silver/delays")
+    assert (said.code, "low" in said.err) == (3, True)  # the condition can't be evaluated either
+    stored(delays, kind=["late", "never"])
+    said = expect(delays, "silver/delays")
+    assert said.code == 3
+    assert "has values that the contract `Delays`" in said.err
+    assert "never" not in said.err
+    said = expect(delays, "files")
+    assert said.code == 3
+    assert "only the rows of Delta tables can be judged by a contract here" in said.err
+    pl.DataFrame({"delay": [1]}).write_delta(str(delays.root / "lake" / "bare"))
+    said = expect(delays, "bare")
+    assert (said.code, said.err) == (
+        0,
+        "dbxdec: lake/bare: its columns are those of the contract, which has no rules on values\n",
+    )
+    pl.DataFrame({"late": [1]}).write_delta(
+        str(delays.root / "lake" / "bare"), mode="overwrite", delta_write_options={"schema_mode": "overwrite"}
+    )
+    said = expect(delays, "bare")
+    assert said.code == 3
+    assert "the columns of lake/bare don't match the contract `Bare`" in said.err

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Optional, TypedDict
 
@@ -16,6 +18,7 @@ from deltalake import DeltaTable
 from dbxdec import (
     DbxdecError,
     DeltaMerge,
+    ExpectationError,
     InputContext,
     IoManager,
     OutputContext,
@@ -27,7 +30,9 @@ from dbxdec import (
 )
 from dbxdec.authoring import contracting
 from dbxdec.io_managers import PolarsCsvIoManager, PolarsDeltaIoManager, PolarsParquetIoManager
+from dbxdec.model import contracts, outcomes
 from dbxdec.testing import Lake, run_job
+from delta_tools import output, receipt
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # pandera imports whatever frames are installed
@@ -167,13 +172,174 @@ def test_rows_as_the_contract_says_are_stored(kind: Any, in_memory: bool, tmp_pa
         variables={"root": str(tmp_path)},
     )
     assert found["returned"].value.lazy().collect().height == 3
+
+
+RULES = {
+    "dy": (
+        dy.LazyFrame[Flights],
+        ["day|nullability", "delay|min", "delay|nullability", "carrier|nullability", "plausible"],
+        "Flights",
+    ),
+    "pandera": (
+        LazyFrame[Model],
+        [
+            *("day: not_nullable", "delay: not_nullable", "delay: greater_than_or_equal_to(0)"),
+            *("delay: plausible", "carrier: not_nullable"),
+        ],
+        "Model",
+    ),
+}
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "stored"])
+@pytest.mark.parametrize("manager", MANAGERS.values(), ids=MANAGERS)
+@pytest.mark.parametrize("kind", RULES)
+def test_a_write_that_passes_has_the_numbers_of_each_rule(
+    kind: str, manager: Any, in_memory: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No row of three, wherever they are stored; the log has one line for all rules."""
+    caplog.set_level("INFO")
+    annotation, rules, title = RULES[kind]
+    made = job_of(annotation, GOOD.lazy(), manager)
+    found = run_job(made, in_memory=in_memory, variables={"root": str(tmp_path)})
+    met = {"failed": 0, "rows": 3, "action": "contract"}
+    assert found["returned"].expectations == {f"{title}.{rule}": met for rule in rules}
+    assert f"contract {title}: 0 of 3 rows break any of its 5 rules" in caplog.messages
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_a_commit_and_the_receipt_of_files_state_the_numbers(kind: str, tmp_path: Path) -> None:
+    """Beside those of expectations."""
+    annotation, rules, title = RULES[kind]
+    expecting = lake.table("flights", expect={"low": "delay < 3"})
+    run_job(job_of(annotation, GOOD, expecting), in_memory=False, variables={"root": str(tmp_path / "delta")})
+    stated = json.loads(DeltaTable(str(tmp_path / "delta" / "flights")).history(1)[0]["userMetadata"])["dbxdec"][
+        "expect"
+    ]
+    assert stated["low"] == {"failed": 1, "rows": 3, "action": "kept"}
+    assert stated[f"{title}.{rules[1]}"] == {"failed": 0, "rows": 3, "action": "contract"}
+    assert len(stated) == 6
+    run_job(job_of(annotation, GOOD, parquet), in_memory=False, variables={"root": str(tmp_path / "files")})
+    newest = json.loads((tmp_path / "files" / "flights" / "_dbxdec" / "newest.json").read_text())["dbxdec"]
+    assert "low" not in newest["expect"]
+    assert newest["expect"] == {name: one for name, one in stated.items() if name != "low"}
+
+
+@pytest.mark.parametrize("manager", MANAGERS.values(), ids=MANAGERS)
+@pytest.mark.parametrize("kind", RULES)
+def test_a_write_that_fails_has_the_numbers_in_its_error_and_its_record(
+    kind: str, manager: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of rules that are met, too."""
+    monkeypatch.setenv("DBXDEC_RECORD", str(tmp_path / "record"))
+    annotation, rules, title = RULES[kind]
+    made = job_of(annotation, frame().lazy(), manager)
+    with pytest.raises(ExpectationError) as error:
+        run_job(made, in_memory=False, variables={"root": str(tmp_path)})
+    numbers = {name: one["failed"] for name, one in error.value.expectations.items()}
+    wanted = [0, 3000, 0, 5, 0] if kind == "dy" else [0, 0, 3000, 0, 5]
+    assert numbers == {f"{title}.{rule}": number for rule, number in zip(rules, wanted, strict=True)}
+    assert {one["rows"] for one in error.value.expectations.values()} == {10_000}
+    (line,) = (tmp_path / "record").read_text().splitlines()
+    assert json.loads(line)["expect"] == error.value.expectations
+
+
+def test_an_expectation_may_have_the_name_of_a_rule() -> None:
+    """Both have their numbers."""
+    expecting = lake.table("flights", expect={"Flights.plausible": "delay < 3"})
+    found = run_job(job_of(dy.DataFrame[Flights], GOOD, expecting))["returned"].expectations
+    assert found["Flights.plausible"] == {"failed": 1, "rows": 3, "action": "kept"}
+    assert found["contract Flights.plausible"] == {"failed": 0, "rows": 3, "action": "contract"}
+
+
+class Bare(dy.Schema):
+    delay = dy.Int64(nullable=True)
+
+
+class BareModel(pa.DataFrameModel):
+    delay: int = pa.Field(nullable=True)
+
+
+@pytest.mark.parametrize("kind", [dy.LazyFrame[Bare], LazyFrame[BareModel]], ids=["dy", "pandera"])
+def test_a_contract_without_rules_on_values_states_nothing(kind: Any, tmp_path: Path) -> None:
+    """Its columns are compared before."""
+    delays = GOOD.select("delay")
+    found = run_job(job_of(kind, delays.lazy()), in_memory=False, variables={"root": str(tmp_path)})
     assert found["returned"].expectations == {}
-
-
-def test_a_commit_states_no_expectations_where_there_are_none(tmp_path: Path) -> None:
-    """A contract leaves nothing in the log of a table."""
-    run_job(job_of(dy.DataFrame[Flights], GOOD), in_memory=False, variables={"root": str(tmp_path)})
     assert "expect" not in DeltaTable(str(tmp_path / "flights")).history(1)[0]["userMetadata"]
+
+
+def written_twice(manager: Any, path: Path, first: pl.DataFrame, second: pl.DataFrame) -> tuple[Any, Any]:
+    """The results of two attempts of one write of rows with a contract."""
+    found = []
+    for attempt, rows in enumerate((first, second), 1):
+        context = replace(output(path, receipt(attempt=attempt)), contract=contracts.of_class(Flights))
+        found.append(manager.write(context, rows))
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("mode", ["append", "error"])
+def test_a_retry_has_the_numbers_of_the_write_that_is_committed(mode: Any, tmp_path: Path) -> None:
+    """Not those of the rows that it would have stored, whatever the mode keeps."""
+    first, again = written_twice(PolarsDeltaIoManager("unused", mode=mode), tmp_path / "t", GOOD, GOOD.head(1))
+    assert {one["rows"] for one in first.expectations.values()} == {3}
+    assert again.expectations == first.expectations
+    files = PolarsParquetIoManager("unused", mode="error")
+    first, again = written_twice(files, tmp_path / "files", GOOD, GOOD.head(1))
+    assert {one["rows"] for one in first.expectations.values()} == {3}
+    assert again.expectations == first.expectations
+    files = PolarsParquetIoManager("unused", mode="overwrite")
+    first, again = written_twice(files, tmp_path / "files", GOOD, GOOD.head(1))
+    assert {one["rows"] for one in again.expectations.values()} == {1}
+
+
+def test_files_that_are_kept_have_no_numbers_of_others(tmp_path: Path) -> None:
+    """Neither the result nor its receipt, which has else what readers need of the files."""
+    for run, manager in (("1", parquet), ("2", PolarsParquetIoManager("unused", mode="ignore"))):
+        context = replace(output(tmp_path / "t", receipt(run)), contract=contracts.of_class(Flights))
+        found = manager.write(context, GOOD)
+    assert found.expectations == {}
+    kept = [one for one in (tmp_path / "t" / "_dbxdec").rglob("receipt.json") if '"kept"' in one.read_text()]
+    assert ['"expect"' in one.read_text() for one in kept] == [False]
+
+
+class Repeated(pa.DataFrameModel):
+    """Checks that have one name, a name that is long, a pattern of columns, and groups of columns."""
+
+    delay: int = pa.Field(unique=True)
+    code: str = pa.Field(isin=[f"code-{i}" for i in range(99)], nullable=True)
+    tags: int = pa.Field(alias="tag_.*", regex=True)
+
+    @pa.check("delay", name="same")
+    def low(cls, data: Any) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col(data.key) < 2)  # type: ignore[no-any-return]
+
+    @pa.check("delay", name="same")
+    def high(cls, data: Any) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col(data.key) < 9)  # type: ignore[no-any-return]
+
+    class Config:
+        unique = ["delay", "code"]  # noqa: RUF012
+
+
+def test_rules_of_one_name_are_told_apart() -> None:
+    """The numbers of none are lost: those that are broken come first, and long names are cut."""
+    rows = pl.DataFrame({"delay": [1, 2, 3], "code": ["code-1"] * 3, "tag_a": [1] * 3, "tag_b": [1, 2, None]})
+    with pytest.raises(ExpectationError) as error:
+        run_job(job_of(DataFrame[Repeated], rows))
+    numbers = {name: one["failed"] for name, one in error.value.expectations.items()}
+    long = next(name for name in numbers if name.startswith("Repeated.code: isin"))
+    assert len(long) == 128
+    assert numbers == {
+        "Repeated.unique(delay, code)": 0,
+        "Repeated.delay: not_nullable": 0,
+        "Repeated.delay: field_uniqueness": 0,
+        "Repeated.delay: same": 2,
+        "Repeated.delay: same (2)": 0,
+        long: 0,
+        "Repeated.tag_a: not_nullable": 0,
+        "Repeated.tag_b: not_nullable": 1,
+    }
 
 
 def test_no_rows_break_no_rule(tmp_path: Path) -> None:
@@ -488,6 +654,28 @@ def test_a_rule_that_only_warns_fails_no_write_and_is_told(
     )
     assert "contract Doubtful: its rows break the rule `many`, which only warns" in caplog.messages
     assert not [one for one in caplog.messages if "all rows are" in one]
+    assert result["returned"].expectations == {
+        "Doubtful.delay: not_nullable": {"failed": 0, "rows": 3, "action": "contract"},
+        "Doubtful.delay: greater_than_or_equal_to(2)": {
+            "failed": 1,
+            "rows": 3,
+            "action": "contract",
+            "warns": True,
+        },
+        "Doubtful.many": {
+            "failed": 0,
+            "rows": 3,
+            "action": "contract",
+            "rule": "whole",
+            "broken": True,
+            "warns": True,
+        },
+    }
+    assert outcomes.lines(result["returned"].expectations) == [
+        'contract "Doubtful.delay: greater_than_or_equal_to(2)": 1 of 3 rows failed (kept)',
+        'contract "Doubtful.many": broken by 3 rows together (kept)',
+        "contract: 0 of 3 rows break any of its 1 other rule",
+    ]
 
 
 def test_an_error_in_a_rule_says_whose_it_is() -> None:
@@ -741,7 +929,8 @@ def test_iterations_are_compared_one_by_one(in_memory: bool, tmp_path: Path) -> 
         part(each([1, -2]))
 
     arguments: Any = {"in_memory": in_memory, "variables": {"root": str(tmp_path)}}
-    run_job(fine, **arguments)
+    iterations = run_job(fine, **arguments)["part"].iterations
+    assert [{one["rows"] for one in part.expectations.values()} for part in iterations] == [{3}, {3}]
     assert [one["delay"][0] for one in seen] == [1, 2]
     with pytest.raises(RunError, match=r"3 of 3 rows break the rule `delay\|min`"):
         run_job(wrong, **arguments)

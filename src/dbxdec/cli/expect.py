@@ -37,8 +37,8 @@ def command(
 ) -> None:
     """Show how the expectations of TABLE come out for the rows that it has now. Nothing is written.
 
-    TABLE is the name of a table, or its end. Conditions with parameters of the job, such as `:day`, get their values by
-    -p, or else the defaults.
+    So do the rules of the contract of the task that writes it. TABLE is the name of a table, or its end. Conditions
+    with parameters of the job, such as `:day`, get their values by -p, or else the defaults.
 
     The exit code is 1 where a row is there that should have been dropped or have failed the write, 3 where the table
     can't be read, otherwise 0.
@@ -106,7 +106,7 @@ def _is_broken(outcome: dict[str, Any]) -> bool:
 
 
 def _of_table(manifest: Manifest, table: str) -> list[tuple[Job, Task, str]]:
-    """Return the writers of a table that expect something of it."""
+    """Return the writers of a table that expect something of its rows, also by a contract."""
     expecting: dict[str, list[tuple[Job, Task, str]]] = {}
     for job in manifest.jobs:
         for task in job.tasks:
@@ -125,7 +125,7 @@ def _of_table(manifest: Manifest, table: str) -> list[tuple[Job, Task, str]]:
 
 
 def _expects(output: Output) -> bool:
-    return any(output.settings.get(option) for option in _OPTIONS)
+    return output.contract is not None or any(output.settings.get(option) for option in _OPTIONS)
 
 
 def _show(told: dict[str, Any], table: str) -> None:
@@ -136,12 +136,19 @@ def _show(told: dict[str, Any], table: str) -> None:
     if "why" in told:
         say(f"{table}: its expectations can't be evaluated: {told['why']}")
         return
+    if not told["outcomes"]:
+        say(f"{table}: its columns are those of the contract, which has no rules on values")
+        return
     rows: list[list[tables.Cell]] = [
         [
             one["name"],
             f"{one['failed']:,}",
             f"{one['rows']:,}",
-            ("broken", "red") if _is_broken(one) else ("counted", "yellow") if one["failed"] else ("met", "green"),
+            ("broken", "red")
+            if _is_broken(one)
+            else ("counted", "yellow")
+            if one["failed"] or one.get("broken")
+            else ("met", "green"),
             one["why"] or "",
         ]
         for one in told["outcomes"]

@@ -245,4 +245,4 @@ def _fact(fact: Mapping[str, Any]) -> str:
     words += [f"version {fact['version']}"] if fact.get("version") is not None else []
     words += [f"{fact['rows']:,} rows"] if fact.get("rows") is not None else []
     words += [fact["span"]] if fact.get("span") else []
-    return "\n        expect ".join([", ".join(words), *texts.expectations(fact)])
+    return "\n        ".join([", ".join(words), *texts.expectations(fact)])

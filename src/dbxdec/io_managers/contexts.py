@@ -254,7 +254,7 @@ class WriteResult:
         rows: How many rows were written, where the storage knows it.
         note: Anything else, in words.
         expectations: How each expectation of the table came out, by its name: `failed` of `rows`, and the `action`;
-            of those over all rows also the `rule`.
+            of those over all rows also the `rule`. So did the rules of a contract (`"contract"`).
 
     Example:
         ```python

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.errors import RunError
+from dbxdec.model import dag
+from dbxdec.model.typehints import of_parameter
+from dbxdec.records import dataclass
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from dbxdec.io_managers.base import IoManager
     from dbxdec.io_managers.contexts import InputContext, OutputContext
+    from dbxdec.model.contracts import Contract
 
 
 def read(value: Any, context: InputContext) -> Any:
@@ -39,8 +46,16 @@ def _is_checked(manager: IoManager) -> bool:
     return manager.checks_contracts and (written >= said or "checks_contracts" in vars(manager))
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A result as its manager is to store it, and how the rules of its contract came out that were compared before."""
+
+    value: Any
+    rules: Mapping[str, Any] = field(default_factory=dict)
+
+
 @contextmanager
-def written(value: Any, context: OutputContext, manager: IoManager) -> Iterator[Any]:
+def written(value: Any, context: OutputContext, manager: IoManager) -> Iterator[Stored]:
     """Yield the result of a task as its manager is to store it.
 
     Columns are compared without a query. Values are compared here for a manager that does not do it before it commits:
@@ -48,16 +63,29 @@ def written(value: Any, context: OutputContext, manager: IoManager) -> Iterator[
     """
     contract, task = context.contract, context.receipt.id.task
     if contract is None or value is None:
-        yield value
+        yield Stored(value)
         return
     from dbxdec.io_managers.contracts import frames
 
     frame = frames.returned(value, contract, task=task)
     if _is_checked(manager):
-        yield frame
+        yield Stored(frame)
         return
     from dbxdec.io_managers.delta.polars.spilling import once_only
 
     with once_only(frame) as rows:
-        frames.refuse(rows.lazy(), contract, frame.collect_schema(), task=task, uri=context.uri)
-        yield rows
+        rules = frames.settled(rows.lazy(), contract, frame.collect_schema(), task=task, uri=context.uri)
+        yield Stored(rows, rules)
+
+
+def of_output(function: Callable[..., Any], task: str, name: str, output: dag.Output) -> Contract | None:
+    """Return the contract of an output. Raises RunError if the annotation does not name that of the build."""
+    note = of_parameter(function, "return")
+    contract = None if note is None else note.contract if name == dag.RESULT else note.output(name).contract
+    if contract is None and output.contract is not None:
+        raise RunError(
+            f"the result of the task `{task}` can't be compared with its contract `{output.contract.title}`: here, its "
+            "annotation does not name it as it did for the build",
+            hint="import the class in the same way wherever the module is imported",
+        )
+    return contract

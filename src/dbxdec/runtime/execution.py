@@ -245,7 +245,7 @@ class Execution:
         title = self._title(name)
         try:
             with blame.noted(lambda: self._blame(name)), contracting.written(result, context, manager) as stored:
-                written = manager.write(context, stored)
+                written = manager.write(context, stored.value)
         except ExpectationError as error:
             if error.expectations:
                 record.note_refused(title, context.uri, error.expectations)
@@ -256,7 +256,10 @@ class Execution:
                 f"`{self.task.key}`, not a WriteResult or None; by then it has run",
                 hint="return `WriteResult(rows=...)`, or nothing",
             )
-        facts = self.written[name] = written or contexts.WriteResult()
+        facts = written or contexts.WriteResult()
+        if stored.rules and not outcomes.is_earlier(facts):  # the numbers of an earlier attempt may be others
+            facts = replace(facts, expectations={**facts.expectations, **stored.rules})
+        self.written[name] = facts
         record.note("write", title, context.uri, facts, result, time.perf_counter() - began)
         return facts
 
@@ -283,13 +286,6 @@ class Execution:
         returns = returned_types(self.function, name)
         progress = None if self._planned is None else self._planned.progress.get(name)
         receipt = replace(self.receipt, id=written_by(self.receipt.id, self.task, name), progress=progress)
-        note = of_parameter(self.function, "return")
-        contract = None if note is None else note.contract if name == dag.RESULT else note.output(name).contract
-        if contract is None and output.contract is not None:
-            raise RunError(
-                f"the result of the task `{self.task.key}` can't be compared with its contract "
-                f"`{output.contract.title}`: here, its annotation does not name it as it did for the build",
-                hint="import the class in the same way wherever the module is imported",
-            )
+        contract = contracting.of_output(self.function, self.task.key, name, output)
         read = self.reader.job.reads(self.task.key, name)
         return OutputContext(uri, receipt, returns, self.run.parameters, read, contract)

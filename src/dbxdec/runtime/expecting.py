@@ -1,4 +1,4 @@
-"""How the expectations of tables come out for the rows that they have now."""
+"""How the expectations of tables, and the contracts of those who write them, come out for the rows that are there."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
+from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.model import places, variables
 from dbxdec.model.values import REQUIRED_TEXT
+from dbxdec.runtime import contracting
 from dbxdec.runtime.preparing import trigger_of, typed_parameters
 from dbxdec.runtime.sparkconf import settings_of
 from dbxdec.runtime.survey import live_job
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dbxdec.model import dag
     from dbxdec.model.protocol import RunArguments
@@ -25,17 +27,21 @@ if TYPE_CHECKING:
 def outcomes(arguments: RunArguments, outputs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return of each output its table, and how its expectations come out, or why they can't be evaluated (`why`).
 
-    `needs` are job parameters that conditions name, and that have no value.
+    So do the rules of the contract of the task that writes it. `needs` are job parameters that conditions name, and
+    that have no value.
     """
     job, built = live_job(arguments)
     with variables.using(arguments.variables, live=True):
-        found = []
+        found: list[dict[str, Any]] = []
         for key, name in outputs:
             manager: Any = built.managers[key, name]
+            uri = places.resolved(job.task(key).outputs[name].target or "")
+            if not isinstance(manager, DeltaIoManager):
+                found.append({"uri": uri, "why": "only the rows of Delta tables can be judged by a contract here"})
+                continue
             named = manager.parameters_of_conditions()
             # Of other parameters no value is needed.
             few = replace(job, parameters=tuple(one for one in job.parameters if one.name in named))
-            uri = places.resolved(job.task(key).outputs[name].target or "")
             given = arguments.parameters
             if needs := [
                 one.name for one in few.parameters if given.get(one.name, one.default) in (None, REQUIRED_TEXT)
@@ -47,14 +53,24 @@ def outcomes(arguments: RunArguments, outputs: Sequence[tuple[str, str]]) -> dic
             except RunError as error:
                 found.append({"uri": uri, "why": "; ".join(one.message for one in error.problems)})
                 continue
-            found.append(_of_one(job, key, uri, manager, values))
+            body = built.tasks[key].fn
+            found.append(_of_one(job, (key, name), uri, manager, values, body))
     return {"tables": found}
 
 
-def _of_one(job: dag.Job, task: str, uri: str, manager: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    mask = Mask(of_this_machine())
+def _of_one(
+    job: dag.Job,
+    asked: tuple[str, str],
+    uri: str,
+    manager: Any,
+    values: Mapping[str, Any],
+    function: Callable[..., Any],
+) -> dict[str, Any]:
+    mask, (task, name) = Mask(of_this_machine()), asked
     try:
-        context = OutputContext(uri, Receipt(WriteId("local", job.key, "expect", task), 1, "", ""), None, values)
+        contract = contracting.of_output(function, task, name, job.task(task).outputs[name])
+        receipt = Receipt(WriteId("local", job.key, "expect", task), 1, "", "")
+        context = OutputContext(uri, receipt, None, values, contract=contract)
         conf = settings_of(job.task(task)) if job.task(task).spark_conf else nullcontext()
         with conf:  # a time zone, say, changes what a condition means
             outcomes = manager.outcomes_there(context)
@@ -64,5 +80,5 @@ def _of_one(job: dag.Job, task: str, uri: str, manager: Any, values: Mapping[str
         return {"uri": uri, "why": mask.text("; ".join(one.message for one in error.problems))}
     except Exception as error:  # noqa: BLE001 - of a library: one table costs no other
         return {"uri": uri, "why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
-    told = [{"name": one.expectation.name, **one.facts(), "why": one.why} for one in outcomes]
+    told = [{"name": one.name, **one.facts(), "why": one.why} for one in outcomes]
     return {"uri": uri, "outcomes": told}

@@ -32,8 +32,8 @@ class TaskResult:
         item: The item, of an iteration.
         run: The run of another job that the task has started.
         expectations: How the expectations of its table came out, by their names: `failed` of `rows`, and the `action`;
-            of those over all rows also the `rule`. With named outputs by the output first; those of a for-each task are
-            in its `iterations`.
+            of those over all rows also the `rule`. So did the rules of its contract (`"contract"`). With named outputs
+            by the output first; those of a for-each task are in its `iterations`.
 
     Example:
         ```python

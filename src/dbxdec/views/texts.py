@@ -59,8 +59,8 @@ def binding(found: dag.Binding) -> str:
 
 
 def expectations(fact: Mapping[str, Any]) -> list[str]:
-    """Return how the expectations of a write came out."""
-    return [outcomes.text(name, one) for name, one in (fact.get("expect") or {}).items()]
+    """Return how the expectations of a write, and the rules of its contract, came out."""
+    return outcomes.lines(fact.get("expect") or {})
 
 
 def output(found: dag.Output) -> str:

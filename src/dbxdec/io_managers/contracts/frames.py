@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import Problem, RunError
+from dbxdec.errors import ExpectationError, Problem, RunError, listed
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contracts import classes
+from dbxdec.io_managers.contracts.structure import RuleOutcome, apart
 from dbxdec.io_managers.polars_frames import cast, named
+from dbxdec.model.outcomes import said_of_met
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import polars as pl
 
-    from dbxdec.io_managers.contracts.structure import Broken, Others, Structure
+    from dbxdec.io_managers.contracts.structure import Others, Structure, Verdict
     from dbxdec.model.contracts import Contract
 
     Types = Mapping[str, Any]
@@ -54,7 +56,7 @@ def loaded(
     value: Any,
     contract: Contract,
     *,
-    parameter: str,
+    parameter: str | None,
     uri: str,
     stored: Callable[[Types], Types],
     also: Collection[str] = (),
@@ -62,9 +64,12 @@ def loaded(
     """Return what is read for a parameter, with the types of the contract where a table can't have them.
 
     `stored` gives the types as tables have them, and `also` names columns that come besides. Raises RunError for
-    columns that the contract asks for and that are not there. Values are not looked at.
+    columns that the contract asks for and that are not there. Values are not looked at. Without a `parameter` nobody
+    reads it.
     """
     import polars as pl
+
+    whose = contract.told if parameter is None else f"{contract.told} of the parameter `{parameter}`"
 
     if not isinstance(value, pl.DataFrame | pl.LazyFrame):
         return value
@@ -76,15 +81,14 @@ def loaded(
     fits = {name: kind for name, kind in others.items() if stored({name: kind})[name] == schema[name]}
     if lines := _wrong(asked, schema, asked.others_read, "there", {*fits, *also}):
         raise RunError(
-            f"the columns of {uri} don't match the contract {contract.told} of the parameter `{parameter}`:{lines}",
+            f"the columns of {uri} don't match the contract {whose}:{lines}",
             hint="change the contract, or what writes the columns",
         )
     try:
         return cast(value, fits)
     except pl.exceptions.PolarsError as error:  # of a DataFrame; the query of a LazyFrame runs in the task
         raise RunError(
-            f"{uri} has values that the contract {contract.told} of the parameter `{parameter}` does not have: "
-            f"{str(error).strip().partition(chr(10))[0]}",
+            f"{uri} has values that the contract {whose} does not have: {str(error).strip().partition(chr(10))[0]}",
             hint="change the contract, or what writes the values",
         ) from error
 
@@ -115,43 +119,38 @@ def _without_others(
     return value.select(named(name) for name in schema if name not in surplus) if surplus else value
 
 
-def problems(
-    rows: pl.LazyFrame, contract: Contract, schema: Mapping[str, pl.DataType], *, task: str, uri: str
-) -> list[Problem]:
-    """Return one problem for each rule that stored rows break, with exact numbers.
+def outcomes(
+    rows: pl.LazyFrame, contract: Contract, schema: Mapping[str, pl.DataType] | None = None
+) -> list[RuleOutcome]:
+    """Return how each rule on values came out for rows, with exact numbers.
 
     `schema` has the types that the task returned, which the place may not have.
     """
     import polars as pl
 
     there = rows.collect_schema()
+    schema = there if schema is None else schema
     frame = cast(
         rows.select(map(named, schema)), {name: kind for name, kind in schema.items() if there.get(name) != kind}
     )
     try:
-        broken = classes.of(contract).count(frame)
+        verdicts = classes.of(contract).count(frame)
     except Exception as error:
         error.add_note(f"raised by a rule of the contract {contract.told}")
         raise
-    if not broken:
-        log.info("contract %s: all rows are as it says", contract.title)
+    if not verdicts:
         return []
     total = int(rows.select(pl.len()).collect(engine="streaming").item())
-    for one in broken:
-        if one.only_warns:
-            log.warning("contract %s: %s, which only warns", contract.title, _said(one, total))
-    where = uri or "its result"
-    return [
-        Problem(
-            f"the task `{task}` can't write {where}: {_said(one, total)} of its contract {contract.told}",
-            hint="nothing was written to it; mend the rows in the task, or change the contract",
-        )
-        for one in broken
-        if not one.only_warns
-    ]
+    return [_outcome(name, one, total) for name, one in apart(contract.title, verdicts).items()]
 
 
-def _said(broken: Broken, total: int) -> str:
+def _outcome(name: str, one: Verdict, total: int) -> RuleOutcome:
+    is_number = not one.error and one.rows is not None and one.total in (None, total)
+    failed = one.rows if is_number or one.rows == 0 else None
+    return RuleOutcome(name, failed, total, "" if failed == 0 else _said(one, total), one.only_warns)
+
+
+def _said(broken: Verdict, total: int) -> str:
     if broken.error:
         return f"its rows can't be compared with the rule `{broken.rule}` ({broken.error})"
     if broken.rows is None or broken.total not in (None, total):
@@ -159,7 +158,64 @@ def _said(broken: Broken, total: int) -> str:
     return f"{broken.rows:,} of {total:,} rows break the rule `{broken.rule}`"
 
 
-def refuse(rows: pl.LazyFrame, contract: Contract, schema: Mapping[str, pl.DataType], *, task: str, uri: str) -> None:
-    """Raise RunError, with all of them, for rules that stored rows break."""
-    if found := problems(rows, contract, schema, task=task, uri=uri):
-        raise RunError(found)
+def log_outcomes(found: Sequence[RuleOutcome], contract: Contract) -> None:
+    """Log how the rules came out: each that is broken, and how many are met."""
+    for one in found:
+        if one.said and one.only_warns:
+            log.warning("contract %s: %s, which only warns", contract.title, one.said)
+        elif one.said:
+            log.info("contract %s: %s", contract.title, one.said)
+    if met := [one for one in found if not one.said]:
+        said = said_of_met(met[0].total, len(met), others=len(met) < len(found))
+        log.info("contract %s: %s", contract.title, said)
+
+
+def problems(found: Sequence[RuleOutcome], contract: Contract, *, task: str, uri: str) -> list[Problem]:
+    """Return one problem for each rule by which a write fails."""
+    where = uri or "its result"
+    return [
+        Problem(
+            f"the task `{task}` can't write {where}: {one.why} of its contract {contract.told}",
+            hint="nothing was written to it; mend the rows in the task, or change the contract",
+        )
+        for one in found
+        if one.why is not None
+    ]
+
+
+def settled(
+    rows: pl.LazyFrame, contract: Contract, schema: Mapping[str, pl.DataType], *, task: str, uri: str
+) -> dict[str, Any]:
+    """Return how the rules came out for stored rows, as a receipt states it.
+
+    Raises ExpectationError, with all of them, for those that the rows break.
+    """
+    found = outcomes(rows, contract, schema)
+    log_outcomes(found, contract)
+    facts = {one.name: one.facts() for one in found}
+    if broken := problems(found, contract, task=task, uri=uri):
+        raise ExpectationError(broken, expectations=facts)
+    return facts
+
+
+def outcomes_there(
+    rows: pl.LazyFrame, contract: Contract, *, uri: str, stored: Callable[[Types], Types]
+) -> list[RuleOutcome]:
+    """Return how the rules come out for the rows of a table, with the types of the contract.
+
+    Columns that only the table has are no part of it. Raises RunError for columns that are not those of the contract.
+    """
+    import polars as pl
+
+    there = rows.collect_schema()
+    surplus = classes.of(contract).surplus(there)
+    frame = loaded(rows, contract, parameter=None, uri=uri, stored=stored, also=surplus)
+    others = [name for name, kind in frame.collect_schema().items() if kind != there[name]]
+    try:  # no rule may look at them
+        frame.select(named(name).null_count() for name in others).collect(engine="streaming")
+    except pl.exceptions.PolarsError as error:  # it has the values
+        raise RunError(
+            f"{uri} has values that the contract {contract.told} does not have, among those of {listed(others)}",
+            hint="change the contract, or what writes the values",
+        ) from error
+    return outcomes(frame, contract)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.io_managers.contracts.structure import Broken, Column, Structure
+from dbxdec.io_managers.contracts.structure import Column, Structure, Verdict
 from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def structure(contract: Contract) -> Structure:
     """Return what the schema asks for. Columns that it lacks are no part of a result, but may be read along."""
     columns = tuple(_column(name, one) for name, one in contract.schema.columns().items())
-    return Structure(contract, columns, "refused", "kept", None, lambda frame: _broken(contract.schema, frame))
+    return Structure(contract, columns, "refused", "kept", None, lambda frame: _verdicts(contract.schema, frame))
 
 
 def _column(name: str, column: Any) -> Column:
@@ -36,13 +36,13 @@ def _column(name: str, column: Any) -> Column:
     return Column(name, text, bool(column.nullable), accepts, kinds)
 
 
-def _broken(schema: Any, frame: pl.LazyFrame) -> list[Broken]:
+def _verdicts(schema: Any, frame: pl.LazyFrame) -> list[Verdict]:
     _, failure = schema.filter(frame)  # without names in older versions
     rules, rows = getattr(failure, "_rule_columns", None), getattr(failure, "_lf", None)
     if rules is None or rows is None:
-        return [Broken(rule, count) for rule, count in failure.counts().items()]
+        return [Verdict(rule, count) for rule, count in failure.counts().items()]  # it tells broken ones alone
     if not rules:
         return []
     # `counts` would hold all rows that break a rule.
     counts = rows.select((~named(rule)).sum() for rule in rules).collect(engine="streaming").row(0, named=True)
-    return [Broken(rule, count) for rule, count in counts.items() if count]
+    return [Verdict(rule, count or 0) for rule, count in counts.items()]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import copy
+import re
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.contracts.structure import Broken, Column, Others, Structure
+from dbxdec.io_managers.contracts.structure import Column, Others, Structure, Verdict
 from dbxdec.io_managers.polars_frames import named, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import polars as pl
 
     from dbxdec.model.contracts import Contract
+
+_NULLS, _SHARED = "not_nullable", "field_uniqueness"
+"""The names that pandera gives to the rules of columns without a check."""
 
 
 def structure(contract: Contract) -> Structure:
@@ -47,7 +52,7 @@ def structure(contract: Contract) -> Structure:
         others,
         others,
         (lambda frame: _prepared(schema, _told_of_casts(contract, schema, columns, frame))) if changes else None,
-        lambda frame: _broken(schema, frame),
+        lambda frame: _verdicts(schema, frame),
     )
 
 
@@ -122,7 +127,36 @@ def _prepared(schema: Any, frame: pl.LazyFrame) -> pl.LazyFrame:
     return found
 
 
-def _broken(schema: Any, frame: pl.LazyFrame) -> list[Broken]:
+def _verdicts(schema: Any, frame: pl.LazyFrame) -> list[Verdict]:
+    """Return a verdict for each rule: pandera tells of those that are broken."""
+    met = [*_asked_of(schema, frame.collect_schema())]
+    broken = _broken(schema, frame)
+    told = Counter(one.rule for one in broken)
+    for one in met:
+        if told[one.rule]:
+            told[one.rule] -= 1
+        else:
+            broken.append(one)
+    order = {one.rule: i for i, one in reversed([*enumerate(met)])}
+    return sorted(broken, key=lambda one: order.get(one.rule, len(order)))
+
+
+def _asked_of(schema: Any, columns: Collection[str]) -> Iterator[Verdict]:
+    """Yield the rules for rows of these columns, by the names that they have where they are broken."""
+    for names in _groups(schema):
+        yield Verdict(_rule_of_group(names), 0)
+    for key, column in schema.columns.items():
+        for name in [one for one in columns if re.fullmatch(key, one)] if column.regex else [key]:
+            if name not in columns:
+                continue
+            titles = [_NULLS] if not column.nullable else []
+            titles += [_SHARED] if column.unique else []
+            yield from (Verdict(f"{name}: {title}", 0) for title in titles)
+            yield from (Verdict(f"{name}: {_title(one)}", 0, only_warns=one.raise_warning) for one in column.checks)
+    yield from (Verdict(_title(one), 0, only_warns=one.raise_warning) for one in schema.checks)
+
+
+def _broken(schema: Any, frame: pl.LazyFrame) -> list[Verdict]:
     import polars as pl
     from pandera.config import ValidationDepth, config_context
     from pandera.errors import SchemaErrors
@@ -155,45 +189,57 @@ def _without(schema: Any, *, keep_changes: bool) -> Any:
     return plain
 
 
-def _shared(schema: Any, frame: pl.LazyFrame) -> Iterator[Broken]:
+def _shared(schema: Any, frame: pl.LazyFrame) -> Iterator[Verdict]:
     """Yield the rows that have the values of others in the model's `unique` columns: pandera would hold all rows."""
     import polars as pl
 
-    given: Sequence[Any] = [] if not schema.unique else schema.unique
-    groups = [list(given)] if given and all(isinstance(one, str) for one in given) else [list(one) for one in given]
-    for names in groups:
+    for names in _groups(schema):
         count = "_" * (max(map(len, names)) + 1)
         shared = frame.select(map(named, names)).group_by(names).len(count).filter(pl.col(count) > 1)
         rows = shared.select(pl.col(count).sum()).collect(engine="streaming").item()
         if rows:
-            yield Broken(f"unique({', '.join(names)})", int(rows))
+            yield Verdict(_rule_of_group(names), int(rows))
 
 
-def _of_error(error: Any) -> Broken:
+def _groups(schema: Any) -> list[list[str]]:
+    """Return the columns of which no two rows may have the same values."""
+    given: Sequence[Any] = [] if not schema.unique else schema.unique
+    return [list(given)] if given and all(isinstance(one, str) for one in given) else [list(one) for one in given]
+
+
+def _rule_of_group(names: Sequence[str]) -> str:
+    return f"unique({', '.join(names)})"
+
+
+def _title(check: Any) -> str:
+    return str(check if isinstance(check, str) else check.error or check.name or check)
+
+
+def _of_error(error: Any) -> Verdict:
     import polars as pl
 
     check = error.check
-    title = check if isinstance(check, str) else check.error or check.name or str(check)
+    title = _title(check)
     name, cases = getattr(error.schema, "name", None), error.failure_cases
     if getattr(error.schema, "regex", False) and isinstance(cases, pl.DataFrame) and len(cases.columns) == 1:
         name = cases.columns[0]
     is_of_column = type(error.schema).__name__ == "Column" and name
-    rule = f"{name}: {title}" if is_of_column else str(title)
+    rule = f"{name}: {title}" if is_of_column else title
     found = _numbered(error, rule)
     return replace(found, only_warns=not found.error and getattr(check, "only_warns", False))
 
 
-def _numbered(error: Any, rule: str) -> Broken:
+def _numbered(error: Any, rule: str) -> Verdict:
     import polars as pl
     from pandera.errors import SchemaErrorReason
 
     output = error.check_output
     if error.reason_code is SchemaErrorReason.CHECK_ERROR:
-        return Broken(rule, None, error=" ".join(str(error.failure_cases).split())[:300])
+        return Verdict(rule, None, error=" ".join(str(error.failure_cases).split())[:300])
     if isinstance(output, pl.DataFrame) and "check_output" in output.columns and error.failure_cases is not False:
         # A check of all rows together has one value.
-        return Broken(rule, int((~output["check_output"]).sum() or 0), total=output.height)
-    return Broken(rule, None, _first_line(error))
+        return Verdict(rule, int((~output["check_output"]).sum() or 0), total=output.height)
+    return Verdict(rule, None, _first_line(error))
 
 
 def _first_line(error: Any) -> str:

@@ -6,10 +6,11 @@ import re
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal
 
+from dbxdec.model import outcomes
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import polars as pl
 
@@ -37,8 +38,8 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """A rule that rows break: how many of `total` rows, or None and `why`, for a rule that is not about single rows.
+class Verdict:
+    """A rule and how many of `total` rows break it, or None and `why`, for a rule that is not about single rows.
 
     `total` is None for all rows. A rule with an `error` could not be evaluated; with `only_warns` it fails no write.
     """
@@ -52,11 +53,53 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleOutcome:
+    """How a rule of a contract came out for `total` rows, by a `name` that has the class, as `Flights.delay|min`.
+
+    `failed` is None if the rule is broken and nobody knows by how many rows. `said` is what is wrong, or empty.
+    """
+
+    name: str
+    failed: int | None
+    total: int
+    said: str = ""
+    only_warns: bool = False
+
+    @property
+    def why(self) -> str | None:
+        """What the write fails by; None if it doesn't."""
+        return None if self.only_warns or not self.said else self.said
+
+    def facts(self) -> dict[str, Any]:
+        """Return what stands in the receipt, beside the outcomes of expectations."""
+        found: dict[str, Any] = {"failed": self.failed or 0, "rows": self.total, "action": outcomes.CONTRACT}
+        if self.failed is None:
+            found |= {"rule": outcomes.WHOLE, "broken": True}
+        return {**found, "warns": True} if self.only_warns else found
+
+
+_LONGEST = 128
+
+
+def apart(title: str, verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
+    """Return verdicts by names of at most 128 characters, which begin with that of the class and differ."""
+    found: dict[str, Verdict] = {}
+    for one in verdicts:
+        name, again = f"{title}.{one.rule}", 1
+        name = short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
+        while name in found:
+            again += 1
+            name = f"{short} ({again})"
+        found[name] = one
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class Structure:
     """The columns of a contract, and what its library does with a frame.
 
     `others` is for results of tasks, `others_read` for their parameters. `prepared` does to a result what its class
-    asks for, such as casts; `count` counts the rows that break each rule, where there are some.
+    asks for, such as casts; `count` counts the rows that break each rule, also where there are none.
     """
 
     contract: Contract
@@ -64,7 +107,7 @@ class Structure:
     others: Others
     others_read: Others
     prepared: Callable[[pl.LazyFrame], pl.LazyFrame] | None = field(compare=False, repr=False)
-    count: Callable[[pl.LazyFrame], list[Broken]] = field(compare=False, repr=False)
+    count: Callable[[pl.LazyFrame], list[Verdict]] = field(compare=False, repr=False)
 
     def column(self, name: str) -> Column | None:
         """Return the column that `name` is, if the contract has it."""

@@ -20,6 +20,7 @@ from dbxdec.records import dataclass
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from dbxdec.io_managers.contracts.structure import RuleOutcome
     from dbxdec.io_managers.delta.merge import DeltaMerge
 
 
@@ -34,6 +35,10 @@ class Outcome:
     failed: int
     total: int
     why: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.expectation.name
 
     def facts(self) -> dict[str, Any]:
         """Return what stands in the receipt."""
@@ -72,8 +77,7 @@ def judged(expectation: Expectation, failed: int, total: int) -> Outcome:
 
 def refuse_failed(found: Sequence[Outcome], *, task: str, uri: str) -> None:
     """Raise ExpectationError, with all of them, if rows are not what they must be."""
-    failed = [(one.expectation, one.why) for one in found if one.why is not None]
-    if failed:
+    if failed := _failed(found):
         raise ExpectationError(refusals(failed, task=task, uri=uri), expectations=facts(found))
 
 
@@ -220,29 +224,38 @@ class Judge:
         refuse_failed([judged(one, *shared(rule)) for one, rule in self.of_table], task=self.task, uri=self.uri)
 
     def settle(
-        self, found: Sequence[Outcome], dropped: Any, others: Callable[[], Sequence[Problem]] = lambda: ()
-    ) -> None:
+        self,
+        found: Sequence[Outcome],
+        dropped: Any,
+        of_contract: Callable[[], tuple[Sequence[RuleOutcome], Sequence[Problem]]] = lambda: ((), ()),
+    ) -> list[Outcome | RuleOutcome]:
         """Log how the expectations came out, and store the `dropped` rows where they are kept; None without any.
 
+        Return them with the outcomes of the contract's rules; `of_contract` gives these, and what is wrong by them.
         Raises ExpectationError if rows are not what they must be: then nothing of the write is to be committed.
-        `others` tells what is wrong with the rows besides.
         """
         for one in found:
             log.info("expect %s", one.text())
         if self.quarantine is not None and dropped is not None:
             self.quarantine(dropped)
-        broken = others()
-        try:
-            refuse_failed(found, task=self.task, uri=self.uri)
-        except ExpectationError as error:
-            raise ExpectationError([*error.problems, *broken], expectations=error.expectations) from None
-        if broken:
-            raise ExpectationError(broken, expectations=facts(found))
+        rules, broken = of_contract()
+        everything: list[Outcome | RuleOutcome] = [*found, *rules]
+        if problems := [*refusals(_failed(found), task=self.task, uri=self.uri), *broken]:
+            raise ExpectationError(problems, expectations=facts(everything))
+        return everything
 
 
-def facts(found: Collection[Outcome]) -> dict[str, Any]:
-    """Return outcomes as a commit states them, by the names of their expectations."""
-    return {one.expectation.name: one.facts() for one in found}
+def _failed(found: Sequence[Outcome]) -> list[tuple[Expectation, str]]:
+    """Return what fails a write, and why."""
+    return [(one.expectation, one.why) for one in found if one.why is not None]
+
+
+def facts(found: Collection[Outcome | RuleOutcome]) -> dict[str, Any]:
+    """Return outcomes as a commit states them, by their names: an expectation may have that of a contract's rule."""
+    told: dict[str, Any] = {}
+    for one in found:
+        told[f"contract {one.name}" if one.name in told else one.name] = one.facts()
+    return told
 
 
 @contextmanager

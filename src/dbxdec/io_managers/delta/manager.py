@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from dbxdec.errors import Problem
     from dbxdec.io_managers.contexts import InputContext, OutputContext
+    from dbxdec.io_managers.contracts.structure import RuleOutcome
     from dbxdec.io_managers.delta.judging import Judge, Outcome
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
@@ -142,8 +143,11 @@ class DeltaIoManager(IoManager):
         found = [one.condition for one in expectations.of(self, self.resolve)]
         return {name for condition in found if isinstance(condition, str) for name in self.sql.holes(condition)}
 
-    def outcomes_there(self, context: OutputContext) -> list[Outcome] | None:
-        """Return how expectations come out for all rows that the table has now; None where there is no table."""
+    def outcomes_there(self, context: OutputContext) -> list[Outcome | RuleOutcome] | None:
+        """Return how expectations, and the rules of a contract, come out for all rows that the table has now.
+
+        None where there is no table.
+        """
         raise RunError(f"the rows of {context.uri} can't be judged here")
 
     def head(self, context: InputContext) -> Head | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 import uuid
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec.errors import DbxdecError, Problem, RunError
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 Mode = Literal["error", "overwrite", "ignore"]
 _MODES = ("error", "overwrite", "ignore")
 _NEWEST = f"{STATE}/newest.json"
+_EXPECT = "expect"
+"""The name under which a receipt states how the rules of a contract came out."""
 _KEPT = 'kept the existing data (mode="ignore")'
 _KEPT_MS = 24 * 3600 * 1000
 
@@ -127,11 +130,12 @@ class FilesIoManager(IoManager):
     def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> Any:
         """Return the frame at `place`. `facts` come from `sink`; they are None for files of another program."""
 
-    def check_stored(self, place: str, facts: Mapping[str, Any], schema: Any, context: OutputContext) -> None:
-        """Raise RunError for rows at `place`, which do not count yet, that are not as the contract says.
+    def check_stored(self, place: str, facts: Mapping[str, Any], schema: Any, context: OutputContext) -> dict[str, Any]:
+        """Return how the rules of the contract came out for rows at `place`, which do not count yet.
 
-        `schema` has the columns of the frame that was stored.
+        `schema` has the columns of the frame that was stored. Raises RunError for rows that are not as it says.
         """
+        return {}
 
     @abstractmethod
     def cleared(self, frame: Any) -> Any:
@@ -215,7 +219,7 @@ class FilesIoManager(IoManager):
             self._refuse(store, context, own)
         # The result of an earlier attempt counts; only "overwrite" writes it again, if there is something to write.
         if own is not None and own.data is not None and (self.mode != "overwrite" or value is None):
-            done = outcomes.already(own.receipt, context.receipt, context.uri, rows=own.rows)
+            done = self._done(own, context)
             self._show(store, newest)
             return WriteResult(note=_KEPT) if own.facts.get("kept") else done
         if value is None:
@@ -224,21 +228,29 @@ class FilesIoManager(IoManager):
         data = f"{_folder_of(context.receipt.id)}/{uuid.uuid4().hex}"
         try:
             rows, facts = self.sink(value, f"{context.uri}/{data}", store, task=task)
-            if context.contract is not None:
-                self.check_stored(f"{context.uri}/{data}", facts, value.collect_schema(), context)
+            if context.contract is not None and (
+                told := self.check_stored(f"{context.uri}/{data}", facts, value.collect_schema(), context)
+            ):
+                facts = {**facts, _EXPECT: told}
         except BaseException:
             store.remove(data)  # where a disk is full, its space is needed
             raise
         own = self._own(store, context)
         if own is not None and own.receipt.attempt > context.receipt.attempt:
             store.remove(data)  # this attempt is a zombie, and its retry counts
-            return outcomes.already(own.receipt, context.receipt, context.uri, rows=own.rows)
+            return self._done(own, context)
         self._note(store, context.receipt, {"data": data, "rows": rows, **facts})
-        return WriteResult(rows=rows)
+        return WriteResult(rows=rows, expectations=facts.get(_EXPECT) or {})
+
+    def _done(self, own: Written, context: OutputContext) -> WriteResult:
+        """Return the result of an earlier attempt, which counts."""
+        done = outcomes.already(own.receipt, context.receipt, context.uri, rows=own.rows)
+        told = own.facts.get(_EXPECT)
+        return replace(done, expectations=told if isinstance(told, dict) else {})
 
     def _keep(self, store: Store, context: OutputContext, newest: Written | None) -> WriteResult:
         """Write only a receipt: the readers of this run get the data as it is now."""
-        facts = {} if newest is None else {k: v for k, v in newest.facts.items() if k != "replaced"}
+        facts = {} if newest is None else {k: v for k, v in newest.facts.items() if k not in ("replaced", _EXPECT)}
         store.replace(
             _receipt_name(context.receipt.id), context.receipt.to_metadata(**{"data": "", **facts, "kept": True})
         )

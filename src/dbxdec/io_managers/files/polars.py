@@ -95,13 +95,13 @@ class PolarsFiles(FilesIoManager):
 
     def check_stored(
         self, place: str, facts: Mapping[str, Any], schema: Mapping[str, Any], context: OutputContext
-    ) -> None:
+    ) -> dict[str, Any]:
         if context.contract is None:
-            return
+            return {}
         from dbxdec.io_managers.contracts import frames as contracts  # few tasks have any
 
         rows, task = self.frame_at(place, facts), context.receipt.id.task
-        contracts.refuse(rows, context.contract, schema, task=task, uri=context.uri)
+        return contracts.settled(rows, context.contract, schema, task=task, uri=context.uri)
 
     def cleared(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         return frame.clear()

@@ -24,6 +24,7 @@ from dbxdec.records import dataclass
 if TYPE_CHECKING:
     import polars as pl
 
+    from dbxdec.io_managers.contracts.structure import RuleOutcome
     from dbxdec.io_managers.delta.judging import Outcome
     from dbxdec.model.contracts import Contract
 
@@ -297,8 +298,8 @@ class Conditions:
             "strict=False)` in a function",
         )
 
-    def accepted(self, frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, list[Outcome]]:
-        """Return the rows of `spilled` that a table expects, and how the expectations came out.
+    def accepted(self, frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, list[Outcome | RuleOutcome]]:
+        """Return the rows of `spilled` that a table expects, and how expectations and the contract's rules came out.
 
         Rows that are left out go into quarantine. Raises RunError if rows are not what they must be.
         """
@@ -314,21 +315,23 @@ class Conditions:
         counts = rows.select((~pl.col(reasons)).sum()).collect(engine="streaming").row(0)
         told = dict(zip(self._reasons, map(int, counts), strict=True))
         outcomes = self._outcomes(rows.select(map(named, columns)), kept, told)
-        self._settle(outcomes, kept, dropped if any(counts) else None)
-        return kept, outcomes
+        return kept, self._settle(outcomes, kept, dropped if any(counts) else None)
 
-    def settled(self, everything: pl.LazyFrame, kept: pl.LazyFrame, dropped: pl.LazyFrame | None) -> list[Outcome]:
-        """Return how the expectations came out, none of which looks at other rows, and store the dropped rows.
+    def settled(
+        self, everything: pl.LazyFrame, kept: pl.LazyFrame, dropped: pl.LazyFrame | None
+    ) -> list[Outcome | RuleOutcome]:
+        """Return the same, for expectations none of which looks at other rows, and store the dropped rows.
 
         Raises RunError if rows are not what they must be: then nothing of the write is to be committed.
         """
         outcomes = self.outcomes(everything, kept)
-        self._settle(outcomes, kept, None if dropped is None else self._told(dropped, self.judge.droppers)[0])
-        return outcomes
+        return self._settle(outcomes, kept, None if dropped is None else self._told(dropped, self.judge.droppers)[0])
 
-    def _settle(self, outcomes: Sequence[Outcome], kept: pl.LazyFrame, dropped: pl.LazyFrame | None) -> None:
+    def _settle(
+        self, outcomes: Sequence[Outcome], kept: pl.LazyFrame, dropped: pl.LazyFrame | None
+    ) -> list[Outcome | RuleOutcome]:
         """Store the dropped rows, which have their reasons. Raises RunError if rows are not what they must be."""
-        self.judge.settle(
+        return self.judge.settle(
             outcomes, None if dropped is None else self.rejected(dropped), lambda: self._of_contract(kept)
         )
 
@@ -341,13 +344,16 @@ class Conditions:
 
         self.judge.refuse_shared(shared)
 
-    def _of_contract(self, kept: pl.LazyFrame) -> list[Problem]:
-        """Return the rules of the contract that rows break."""
-        if self.judge.contract is None:
-            return []
+    def _of_contract(self, kept: pl.LazyFrame) -> tuple[list[RuleOutcome], list[Problem]]:
+        """Return how the rules of the contract came out, and what is wrong by them."""
+        contract = self.judge.contract
+        if contract is None:
+            return [], []
         from dbxdec.io_managers.contracts import frames  # few tasks have any
 
-        return frames.problems(kept, self.judge.contract, self.returned, task=self.judge.task, uri=self.judge.uri)
+        found = frames.outcomes(kept, contract, self.returned)
+        frames.log_outcomes(found, contract)
+        return found, frames.problems(found, contract, task=self.judge.task, uri=self.judge.uri)
 
     def outcomes(self, everything: pl.LazyFrame, kept: pl.LazyFrame) -> list[Outcome]:
         """Return how all expectations came out: those that fail a write, for the rows that are kept."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
 
+    from dbxdec.io_managers.contracts.structure import RuleOutcome
     from dbxdec.io_managers.delta.judging import Outcome
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.polars.judging import Judge
@@ -408,11 +409,17 @@ class PolarsDeltaIoManager(DeltaIoManager):
         there = lambda: self._rows_there(context)  # noqa: E731
         return Judge(found, context.parameters, task, context.uri, keep, there, context.contract)
 
-    def outcomes_there(self, context: OutputContext) -> list[Outcome] | None:
+    def outcomes_there(self, context: OutputContext) -> list[Outcome | RuleOutcome] | None:
         judge, rows = self.judge(context), self._rows_there(context)
         if judge is None or rows is None:
             return None
-        return replace(judge, there=lambda: None).for_schema(rows.collect_schema()).outcomes(rows, rows)
+        found = replace(judge, there=lambda: None).for_schema(rows.collect_schema()).outcomes(rows, rows)
+        if context.contract is None:
+            return [*found]
+        from dbxdec.io_managers.contracts import frames as contracts  # few tasks have any
+        from dbxdec.io_managers.delta.polars.schemas import stored
+
+        return [*found, *contracts.outcomes_there(rows, context.contract, uri=context.uri, stored=stored)]
 
     def _rows_there(self, context: OutputContext) -> pl.LazyFrame | None:
         """Return the rows of the target as they are now; None without a table."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
 
+    from dbxdec.io_managers.contracts.structure import RuleOutcome
     from dbxdec.io_managers.delta.judging import Outcome
     from dbxdec.io_managers.delta.polars.direct.parquet_files import DataFile
     from dbxdec.io_managers.delta.polars.judging import Conditions
@@ -324,10 +325,10 @@ class Rows:
             places[scan.PARTITION + name] = pl.Series(values, dtype=schema[name])
         return scan.scan_places(pl.DataFrame(places), schema, folder.options)
 
-    def _state(self, outcomes: Sequence[Outcome]) -> None:
-        """Have the commit say how the expectations came out."""
+    def _state(self, outcomes: Sequence[Outcome | RuleOutcome]) -> None:
+        """Have the commit say how the expectations, and the rules of a contract, came out."""
         if not outcomes:
-            return  # the rows were compared with a contract alone
+            return  # a contract may have no rules
         self._target = self._target.stating(**{EXPECT: judging.facts(outcomes)})
 
     def _through_delta_rs(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dbxdec.errors import Problem
+    from dbxdec.io_managers.contracts.structure import RuleOutcome
     from dbxdec.io_managers.delta.judging import Outcome
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.manager import Mode, SchemaPolicy
@@ -226,11 +227,11 @@ class SparkDelta(DeltaIoManager):
         table = self._at(context.uri)
         return None if table.detail() is None else table.frame()
 
-    def outcomes_there(self, context: OutputContext) -> list[Outcome] | None:
+    def outcomes_there(self, context: OutputContext) -> list[Outcome | RuleOutcome] | None:
         judge, rows = self.judge(context), self._rows_there(context)
         if judge is None or rows is None:
             return None
-        return replace(judge, there=lambda: None).marked(rows, drops=False).outcomes()
+        return [*replace(judge, there=lambda: None).marked(rows, drops=False).outcomes()]
 
     def preflight(self, context: OutputContext) -> None:
         judge = self.judge(context)
