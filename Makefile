@@ -14,7 +14,8 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 DEMO := $(CURDIR)/build/demo
 FLIGHTS := examples/flights
-WORKERS ?= auto
+# One more than there are cores: a test often waits for a process that it has started.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 # uv would take a wheel that had the same place and version before, with other content.
 FORGET = $(BIN)/uv cache clean --quiet --force dbxdec
 
