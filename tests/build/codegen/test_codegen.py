@@ -21,6 +21,9 @@ from dbxdec.model.manifest import Manifest
 
 BUILD = "b" * 64
 WHEEL = "dist/p-1-py3-none-any.whl"
+needs_triggers = pytest.mark.skipif(
+    "triggers" not in BundleJob.__dataclass_fields__, reason="this databricks-bundles has no `triggers`"
+)
 PERIODIC = {"periodic": {"interval": 1, "unit": "DAYS"}}
 small = job_cluster("small", spark_version="16.4.x-scala2.12", node_type_id="m5d.large", num_workers=1)
 
@@ -572,10 +575,15 @@ class TestRefused:
                 "`trigger` has `file_arrival` and `periodic`\n    hint: a trigger is of one kind",
             ),
             (jobs_with(trigger={"pause_status": "PAUSED"}), "`trigger` has nothing that starts a run"),
-            (jobs_with(triggers=[PERIODIC, {"pause_status": "PAUSED"}]), "`triggers[1]` has nothing that starts a run"),
-            (
+            pytest.param(
+                jobs_with(triggers=[PERIODIC, {"pause_status": "PAUSED"}]),
+                "`triggers[1]` has nothing that starts a run",
+                marks=needs_triggers,
+            ),
+            pytest.param(
                 jobs_with(triggers=[{"schedule": {"quartz_cron_expression": "0 5 * * *", "timezone_id": "UTC"}}]),
                 "`triggers[0].schedule.quartz_cron_expression` is '0 5 * * *'",
+                marks=needs_triggers,
             ),
             (jobs_with(trigger={"periodic": {"interval": 0, "unit": "DAYS"}}), "`trigger.periodic.interval` is 0"),
             (
@@ -586,13 +594,14 @@ class TestRefused:
                 jobs_with(trigger={"table_update": {"table_names": ["a.b.c"], "min_time_between_triggers_seconds": 0}}),
                 "`trigger.table_update.min_time_between_triggers_seconds` is 0",
             ),
-            (
+            pytest.param(
                 jobs_with(
                     continuous={
                         "maintenance_window": {"day_of_week": "MONDAY", "start_hour": 24, "timezone_id": "UTC"},
                     }
                 ),
                 "`continuous.maintenance_window.start_hour` is 24\n    hint: 0 to 23",
+                marks=needs_triggers,
             ),
             (jobs_with(permissions=[{"level": "CAN_VIEW"}]), "`permissions[0]` has nobody to whom it is given"),
             (
@@ -794,7 +803,7 @@ class TestRefused:
         "start",
         [
             {"continuous": {"pause_status": "PAUSED"}},
-            {"triggers": [{"continuous": {"task_retry_mode": "NEVER"}}]},
+            pytest.param({"triggers": [{"continuous": {"task_retry_mode": "NEVER"}}]}, marks=needs_triggers),
         ],
     )
     def test_tasks_of_a_continuous_job_have_no_retries(self, start: dict[str, Any]) -> None:
