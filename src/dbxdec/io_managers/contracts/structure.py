@@ -99,7 +99,7 @@ class Structure:
     """The columns of a contract, and what its library does with a frame.
 
     `others` is for results of tasks, `others_read` for their parameters. `prepared` does to a result what its class
-    asks for, such as casts; `count` counts the rows that break each rule, also where there are none.
+    asks for, such as casts; `count` counts the rows that break each rule, 0 for one that is met.
     """
 
     contract: Contract
