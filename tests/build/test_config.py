@@ -222,9 +222,11 @@ def test_false_means_no_resources(tmp_path: Path) -> None:
 
 
 def test_libraries_without_secrets_are_taken_as_they_are(tmp_path: Path) -> None:
-    """A user without a password over SSH, and what only the bundle knows, are no secrets."""
+    """A user without a password that is no token, and what only the bundle knows, are no secrets."""
     libraries = [
         "q @ git+ssh://git@github.com/o/q@1",
+        "q @ git+https://git@github.com/o/q@1",
+        "q @ git+https://contoso@dev.azure.com/contoso/data/_git/q@1",
         "q[a] @ https://h/q-1-py3-none-any.whl",
         "--index-url https://${var.user}:${var.password}@h/simple",
         "libs/q-1-py3-none-any.whl",

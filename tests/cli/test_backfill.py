@@ -287,6 +287,20 @@ def test_a_job_without_keys_is_run_for_the_values_that_are_given(project: Projec
     assert rows(project, "bronze") == ["2024-01-30", "2024-01-30", "2024-01-31", "2024-02-01"]
 
 
+def test_a_run_for_other_parameters_is_another_one_where_a_job_has_no_keys(project: Project) -> None:
+    """It is neither resumed nor counted: any parameter may say what a run is for, also one that no key is made of."""
+    define(project, JOB.replace(f'daily(since=dt.date.fromisoformat("{FIRST}"))', "dt.date(2024, 1, 1)"))
+    wanted = ("day=2024-01-30", "--yes")
+    assert dbxdec(project, "run", "delays", "-p", "day=2024-01-30", "-p", "scale=2", BROKEN="2024-01-30").code == 1
+    wait_for_no_worker(project.root)
+    assert "1 run of them is resumed" in fill(project, *wanted, "-p", "scale=02", "--dry-run").out
+    said = fill(project, *wanted, BROKEN="2024-01-30")
+    assert (said.code, "resumed" in said.out) == (1, False), said.out + said.err
+    assert dbxdec(project, "run", "delays", "-p", "day=2024-01-30", "-p", "scale=3").code == 0
+    said = dbxdec(project, "backfills", "resume", "1", "--yes")
+    assert (said.code, "1/1  2024-01-30  resumed, success" in said.out) == (0, True)
+
+
 @pytest.mark.slow
 def test_a_table_that_each_run_replaces_ends_with_the_newest_day(project: Project) -> None:
     """A plan that would leave January there is refused, newest first too."""

@@ -157,10 +157,15 @@ def command(
     values = local_values(names, variables, here)
     question = Question(build, values, here, root)
     asked = asked_keys(found, given, question.now) if values_given is None else {}
+    others = None
+    if values_given is not None:  # any parameter may say what a run is for
+        first = {name: texts[0] for name, texts in values_given.items()}
+        everything = check_parameters(found, {**parameters, **first}, values, build.manifest)
+        others = {name: text for name, text in everything.items() if name not in values_given}
 
     before = book.before
     made: frozenset[Key] = (
-        frozenset() if before is None else before.well | done_since(found, here, before.began, values)
+        frozenset() if before is None else before.well | done_since(found, here, before.began, values, others)
     )
 
     def look(question: Question, made: frozenset[Key]) -> Keys:
@@ -170,7 +175,7 @@ def command(
 
     inner = [one.key for one in jobs_run_by(build.manifest, found)]
     with nullcontext() if dry_run else alone(here, job, inner) as lock:
-        meanwhile = Meanwhile(found, here, values)
+        meanwhile = Meanwhile(found, here, values, others)
         all_due = look(question, made)
         there = all_due if every is None else thinned(found, all_due, every)
         plan = planned(
@@ -180,6 +185,7 @@ def command(
             again=again,  # type: ignore[arg-type]  # one of the choices
             newest_first=newest_first,
             variables=values,
+            others=others,
             earlier=before,
             only_planned=dry_run,
         )

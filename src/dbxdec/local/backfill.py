@@ -142,21 +142,24 @@ def planned(
     again: Again | None,
     newest_first: bool,
     variables: Mapping[str, str] = MappingProxyType({}),
+    others: Mapping[str, str] | None = None,
     earlier: Earlier | None = None,
     only_planned: bool = False,
 ) -> Plan:
     """Return the runs that a backfill needs. Raises RunError with all reasons why it would do harm.
 
-    With `only_planned` nothing is run, so that runs at work are no matter.
+    `others` are the values of all other parameters of a job without keys: only runs that had them are the same. With
+    `only_planned` nothing is run, so that runs at work are no matter.
 
     A key that is not done is resumed where its run has not succeeded and is kept here: it may have left more than the
     tables tell, such as rows of some iterations, below a branch, or of a job that it runs.
     """
-    kept, running = key_runs.kept_runs(job, here, variables)
+    kept, running = key_runs.kept_runs(job, here, variables, others)
     running = {} if only_planned else running
     kept = {key: run for key, run in kept.items() if key not in keys.due or _agrees(run, key, keys)}
     if earlier is not None:
-        earlier = replace(earlier, well=earlier.well | key_runs.done_since(job, here, earlier.began, variables))
+        since = key_runs.done_since(job, here, earlier.began, variables, others)
+        earlier = replace(earlier, well=earlier.well | since)
     return plan_of(
         job,
         keys,

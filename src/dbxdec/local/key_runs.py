@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.local import ledger
 from dbxdec.local.asked import key_parameters
 from dbxdec.local.history import Run, read
-from dbxdec.local.parameters import parameters_shown
+from dbxdec.local.parameters import parameters_shown, same_values
 from dbxdec.local.resuming import has_stored_nothing
 from dbxdec.platform.run_if import State
 from dbxdec.records import dataclass
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from dbxdec.model.dag import Job, JobParameter
 
 
-def kept_runs(job: Job, here: Path, variables: Mapping[str, str]) -> tuple[dict[Key, Run], dict[Key, Run]]:
+def kept_runs(
+    job: Job, here: Path, variables: Mapping[str, str], others: Mapping[str, str] | None = None
+) -> tuple[dict[Key, Run], dict[Key, Run]]:
     """Return by key the newest runs that have not succeeded and can be resumed, and those that are at work.
 
     A run of selected tasks is not resumed: it would leave the others undone. Where it may have stored something, an
-    older run isn't resumed either, since it would store that again.
+    older run isn't resumed either, since it would store that again. With `others`, nor is a run that had other values
+    of these parameters: without keys, any parameter may say what a run is for.
     """
     kept, running, seen = dict[tuple[str, ...], Run](), dict[tuple[str, ...], Run](), set[tuple[str, ...]]()
     for run in ledger.runs(here, job.key):
@@ -35,6 +38,8 @@ def kept_runs(job: Job, here: Path, variables: Mapping[str, str]) -> tuple[dict[
             continue
         if run.state == ledger.RUNNING:
             running[key] = run
+        elif not _has_others(run, job, others):
+            continue
         elif run.state != "success" and run.selected is not None:
             if _has_only_failed(run):
                 continue
@@ -44,14 +49,17 @@ def kept_runs(job: Job, here: Path, variables: Mapping[str, str]) -> tuple[dict[
     return kept, running
 
 
-def done_since(job: Job, here: Path, began: int, variables: Mapping[str, str]) -> set[Key]:
-    """Return the keys of which a whole run that was started since a moment has succeeded."""
+def done_since(
+    job: Job, here: Path, began: int, variables: Mapping[str, str], others: Mapping[str, str] | None = None
+) -> set[Key]:
+    """Return the keys of which a whole run since a moment has succeeded; `others` as in `kept_runs`."""
     found = set()
     for run in ledger.runs(here, job.key):
         if run.started < began:
             break
         is_whole = not run.is_inner and run.state == "success" and run.selected is None
-        if is_whole and _has_variables(run, variables) and (key := key_of_run(job, run)) is not None:
+        is_same = _has_variables(run, variables) and _has_others(run, job, others)
+        if is_whole and is_same and (key := key_of_run(job, run)) is not None:
             found.add(key)
     return found
 
@@ -94,20 +102,30 @@ def _has_variables(run: Run, variables: Mapping[str, str]) -> bool:
     return all(had.get(name, value) == value for name, value in variables.items())
 
 
+def _has_others(run: Run, job: Job, others: Mapping[str, str] | None) -> bool:
+    """Return whether a run had these values of the parameters that are no keys; None are any."""
+    return others is None or same_values(job, run.head["parameters"], others) >= others.keys()
+
+
 @dataclass()
 class Meanwhile:
-    """The runs that other commands start here while a backfill is at work, also as part of a run of another job."""
+    """The runs that other commands start here while a backfill is at work, also as part of a run of another job.
+
+    `others` are as in `kept_runs`.
+    """
 
     job: Job
     here: Path
     variables: Mapping[str, str]
+    others: Mapping[str, str] | None = None
     since: str = field(default_factory=lambda: str(time.time_ns() // 1000))
     own: set[str] = field(default_factory=set)
 
     def of(self, key: Key) -> Run | None:
         """Return the newest run of a key that another command has started since."""
         for run in ledger.runs_after(self.here, self.since, self.own):
-            if run.job == self.job.key and key_of_run(self.job, run) == key:
+            is_one = run.job == self.job.key and key_of_run(self.job, run) == key
+            if is_one and _has_others(run, self.job, self.others):
                 return run if _has_variables(run, self.variables) else None
         return None
 

@@ -22,14 +22,18 @@ def secretive(text: str) -> str | None:
 
 
 def has_credentials(url: str) -> bool:
-    """Return whether `url` has a password or a token in it. A bare user over SSH, git@, is not one."""
+    """Return whether `url` has a password or a token in it.
+
+    A bare user may be a token, but not over SSH. `git` is none, nor the first folder, as in addresses of Azure DevOps.
+    """
     try:
         parts = urlsplit(url)
         user, password = parts.username, parts.password
     except ValueError:
         return True
     over_http = parts.scheme.lower().rpartition("+")[2] in ("http", "https")
-    return bool(password) or (over_http and bool(user)) or _SECRET.search(parts.query) is not None
+    is_name = user in ("git", parts.path.lstrip("/").partition("/")[0])
+    return bool(password) or (over_http and bool(user) and not is_name) or _SECRET.search(parts.query) is not None
 
 
 def without_credentials(url: str) -> str:

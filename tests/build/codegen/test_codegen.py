@@ -838,6 +838,17 @@ class TestRefused:
         made(on_cluster({**NEW, "autoscale": {"min_workers": 2, "max_workers": 2}}))
         made(jobs_with(webhook_notifications={"on_failure": [{"id": str(i)} for i in range(3)]}))
 
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            {"client": "4", "environment_version": "4"},
+            {"dependencies": ["torch==2.0", "torch==2.0+cu118"]},
+        ],
+    )
+    def test_an_environment_that_says_one_thing_twice_is_fine(self, spec: dict[str, Any]) -> None:
+        """The older name of a field with the same value, and a pin that meets a wider one, contradict nothing."""
+        made(in_environment(**spec))
+
     def test_references_that_the_bundle_knows_are_fine(self) -> None:
         """A whole reference may stand for any type, also for a number."""
         made(jobs_with(description="${workspace.current_user.userName}", max_concurrent_runs="${var.runs}"))

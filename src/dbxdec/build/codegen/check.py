@@ -355,7 +355,9 @@ def _environments(job: Job, definition: dict[str, Any]) -> list[Problem]:
         if isinstance(version, str) and "${" not in version and not version.isdecimal():
             hint = f'write a whole number as a string, such as "{ENVIRONMENT_VERSION}"'
             problems.append(Problem(f"{owner}: `environment_version` is {version!r}", job.source, hint))
-        if len(named := [field for field in _VERSIONS if spec.get(field) is not None]) > 1:
+        named = [field for field in _VERSIONS if spec.get(field) is not None]
+        is_said_twice = "base_environment" not in named and len({spec[field] for field in named}) == 1
+        if len(named) > 1 and not is_said_twice:
             hint = "leave out `client`, its older name" if "client" in named else "the base environment has a version"
             problems.append(Problem(f"{owner}: {listed(named)} are set, of which one counts", job.source, hint))
         installed = emitted.get(key, spec).get("dependencies")

@@ -76,12 +76,14 @@ def conflicts(dependencies: Iterable[Any]) -> list[Finding]:
     for those in asked.values():
         specifiers = {text: Requirement(text).specifier for text in those}
         pins = [(text, one.version) for text, some in specifiers.items() for one in some if one.operator == "=="]
-        for text, version in pins:
-            others = [o for o, some in specifiers.items() if not some.contains(Version(version), prereleases=True)]
-            if others:
-                message = f"the dependencies {listed([text, *others])} exclude each other"
-                findings.append((message, "pip installs one version of a package: keep one of them"))
-                break
+        others = [
+            [text, *(o for o, some in specifiers.items() if not some.contains(Version(version), prereleases=True))]
+            for text, version in pins
+        ]
+        # `1.0+cu118` is what both `==1.0` and `==1.0+cu118` ask for.
+        if others and all(one[1:] for one in others):
+            hint = "pip installs one version of a package: keep one of them"
+            findings.append((f"the dependencies {listed(others[0])} exclude each other", hint))
     return findings
 
 
