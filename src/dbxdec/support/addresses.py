@@ -9,7 +9,10 @@ from dbxdec.support.patterns import pattern
 
 _ADDRESS = pattern(r"[a-z][a-z0-9+.-]*://[^\s'\"]+", re.IGNORECASE)
 # Parameters of addresses that let in whoever knows them.
-_SECRET = pattern(r"(?:^|&)[^=&]*(token|secret|passw|key|sig|credential)[^=&]*=", re.IGNORECASE)
+_SECRET = pattern(
+    r"(?:^|&)(?:[^=&]*(?:token|secret|passw|credential|signature|accesskey|apikey)[^=&]*|(?:[^=&]*[-_.])?(?:key|sig))=",
+    re.IGNORECASE,
+)
 
 
 def secretive(text: str) -> str | None:

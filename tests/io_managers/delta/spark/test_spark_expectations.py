@@ -633,7 +633,7 @@ def constant() -> Any:
         ("carrier IN :list", "the job parameter `list` is a list"),
         (lambda frame: "delay", "its function returned a builtins.str"),
         (lambda frame: frame["delay"], "not a boolean"),
-        (lambda _: constant(), "its function returned the same for all rows"),
+        (lambda _: constant(), "its function returned a condition that no column of the rows is in"),
         (unique("nothing"), "names `nothing`, which the rows do not have"),
     ],
 )

@@ -91,7 +91,7 @@ class Judge(judging.Judge):
                 )
             if _is_constant(found, frame):
                 raise RunError(
-                    "its function returned the same for all rows",
+                    "its function returned a condition that no column of the rows is in",
                     hint='compare columns, as in `lambda frame: frame["delay"] < 5000`',
                 )
             return Column(condition, found)
