@@ -356,7 +356,7 @@ def _environments(job: Job, definition: dict[str, Any]) -> list[Problem]:
             hint = f'write a whole number as a string, such as "{ENVIRONMENT_VERSION}"'
             problems.append(Problem(f"{owner}: `environment_version` is {version!r}", job.source, hint))
         named = [field for field in _VERSIONS if spec.get(field) is not None]
-        is_said_twice = "base_environment" not in named and len({spec[field] for field in named}) == 1
+        is_said_twice = "base_environment" not in named and all(spec[field] == spec[named[0]] for field in named)
         if len(named) > 1 and not is_said_twice:
             hint = "leave out `client`, its older name" if "client" in named else "the base environment has a version"
             problems.append(Problem(f"{owner}: {listed(named)} are set, of which one counts", job.source, hint))
