@@ -27,7 +27,8 @@ def secretive(text: str) -> str | None:
 def has_credentials(url: str) -> bool:
     """Return whether `url` has a password or a token in it.
 
-    A bare user may be a token, but not over SSH. `git` is none, nor the first folder, as in addresses of Azure DevOps.
+    A user without a password may be a token, except over SSH. A user `git`, or one called as the first folder, is a
+    name: Azure DevOps has such addresses.
     """
     try:
         parts = urlsplit(url)
