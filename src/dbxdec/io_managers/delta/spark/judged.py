@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from dbxdec.io_managers.contexts import Receipt, WriteResult
-    from dbxdec.io_managers.delta.spark.judging import Judge, Marked
+    from dbxdec.io_managers.delta.spark.judging import Judge
     from dbxdec.io_managers.delta.spark.log import SparkTable
+    from dbxdec.io_managers.delta.spark.marks import Marked
 
 
 class JudgedRows:

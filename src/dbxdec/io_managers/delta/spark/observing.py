@@ -12,7 +12,7 @@ from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from dbxdec.io_managers.delta.judging import Outcome
-    from dbxdec.io_managers.delta.spark.judging import Marked
+    from dbxdec.io_managers.delta.spark.marks import Marked
 
 # The numbers come by a queue of events, which Spark fills while the write is still under way.
 _LONGEST_S = 30

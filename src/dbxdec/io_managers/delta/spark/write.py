@@ -19,6 +19,7 @@ from dbxdec.io_managers.spark_session import condition, fail, first_line, settin
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from dbxdec.io_managers.contexts import WriteId
     from dbxdec.io_managers.delta.receipts import Left, Trail
     from dbxdec.io_managers.delta.spark.log import Detail
 
@@ -30,6 +31,7 @@ MADE_FOR = "dbxdec.created"
 _PROOF = frozenset({"userMetadata", "txnAppId", "txnVersion", "partitionOverwriteMode"})
 _TXN = "txn"
 _BY_TYPE = "spark.databricks.delta.dynamicPartitionOverwrite.parsePartitionValues"
+_NO_EMPTY_COMMITS = "spark.databricks.delta.skipRecordingEmptyCommits"
 
 
 def write_options(receipt: Receipt, left: Left, *, once: int | None = None, **facts: Any) -> dict[str, str]:
@@ -205,10 +207,15 @@ def _has_empty_string(table: SparkTable, frame: Any, partitions: Sequence[str]) 
 
 
 def _compares_by_type(spark: Any) -> bool:
+    return _known(spark, _BY_TYPE) == "true"
+
+
+def _known(spark: Any, setting: str) -> str | None:
+    """Return the value of a setting, or its default; None if this Delta doesn't know it."""
     try:
-        return bool(spark.conf.get(_BY_TYPE) == "true")
-    except Exception:  # noqa: BLE001 - this Delta does not know the setting
-        return False
+        return str(spark.conf.get(setting))
+    except Exception:  # noqa: BLE001 - classic and Connect sessions raise different errors
+        return None
 
 
 @contextmanager
@@ -256,17 +263,34 @@ def add_receipt(table: SparkTable, receipt: Receipt, left: Left, **facts: Any) -
     if receipt.progress is not None:
         _append_nothing(table, options)
         return
-    # Delta makes no commit without an action. A separate transaction identifier is one, and conflicts with nothing.
     # What was there before is nothing that this key has.
     write = replace(receipt.id, key="") if left.kind == "kept" else receipt.id
-    options |= {"txnAppId": write.empty_transaction, "txnVersion": str(time.time_ns() // 1_000_000)}
-    _append_nothing(table, options)
+    if write.key:
+        _append_nothing(table, options | _empty_transaction(write))
+        return
+    with _empty_commits(table.spark) as taken:
+        # A separate transaction identifier is an action, and conflicts with nothing. But Delta looks for the last one
+        # in the whole state of the table, which takes longer than the commit.
+        _append_nothing(table, options if taken else options | _empty_transaction(write))
 
 
 def add_key(table: SparkTable, receipt: Receipt) -> None:
     """Commit the key of a write alone, for one whose own commit can't carry an identifier."""
-    identifier = {"txnAppId": receipt.id.empty_transaction, "txnVersion": str(time.time_ns() // 1_000_000)}
-    _append_nothing(table, identifier)
+    _append_nothing(table, _empty_transaction(receipt.id))
+
+
+def _empty_transaction(write: WriteId) -> dict[str, str]:
+    return {"txnAppId": write.empty_transaction, "txnVersion": str(time.time_ns() // 1_000_000)}
+
+
+@contextmanager
+def _empty_commits(spark: Any) -> Iterator[bool]:
+    """Let Delta make commits without an action for the duration of the block; yields False if it makes none."""
+    if _known(spark, _NO_EMPTY_COMMITS) is None:  # it would take the setting, and make no commit
+        yield False
+        return
+    with settings(spark, {_NO_EMPTY_COMMITS: "false"}) as taken:
+        yield taken
 
 
 def add_identifier(table: SparkTable, name: str, version: int) -> None:
