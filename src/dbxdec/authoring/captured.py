@@ -7,6 +7,7 @@ task to task without a word, so a run compares the digests with those of the bui
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 from decimal import Decimal
 from enum import Enum
@@ -32,7 +33,7 @@ def captured(function: Callable[..., Any]) -> Mapping[str, str]:
     """
     if _LOCAL not in function.__qualname__:
         return {}
-    root = _root(function)
+    root = _root(unwrapped(function).__code__.co_filename, function.__module__)
     found = {name: _digest(value, root) for name, value in _values(function)}
     return {name: digest for name, digest in found.items() if digest is not None}
 
@@ -55,10 +56,11 @@ def _values(function: Callable[..., Any]) -> Iterator[tuple[str, object]]:
                 yield prefix + name, value
 
 
-def _root(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the folder that the package of `function` is in. It differs between a build and a run."""
-    root = unwrapped(function).__code__.co_filename
-    for _ in function.__module__.split("."):
+@functools.cache
+def _root(path: str, module: str) -> tuple[str, ...]:
+    """Return the folder that the package of a module is in. It differs between a build and a run."""
+    root = path
+    for _ in module.split("."):
         root = os.path.dirname(root)
     # Also as `Path.resolve` gives it.
     return tuple(dict.fromkeys(path for path in (root, os.path.realpath(root)) if len(root) > 1))
