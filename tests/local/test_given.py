@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dbxdec.errors import RunError, SourceLocation
-from dbxdec.local.given import keys_given, with_given
+from dbxdec.local.given import keys_given, said_of, with_given
 from dbxdec.model.dag import Job, JobParameter
 from dbxdec.model.values import ValueType
 
@@ -44,6 +44,23 @@ def test_each_value_is_one_key_however_it_is_written() -> None:
     assert keys(on="true,True,false") == [("true",), ("false",)]
     assert keys(maybe="1,01") == [("1",)]
     assert keys(name="a..b,c") == [("a..b",), ("c",)]
+
+
+def test_a_string_that_looks_like_a_range_is_said_to_be_one_value() -> None:
+    """Once, however many keys have it; two dots alone, or at an end, are no range."""
+    job, values = with_given(JOB, {"name": "eu..us,..,a..,..b", "day": "2024-01-01..2024-01-03"})
+    assert list(said_of(keys_given(job, values, ()), done=0))[1:] == [
+        "`eu..us` is one value of `name`: only dates have ranges; for several values write `name=A,B`"
+    ]
+
+
+def test_a_plan_with_done_values_does_not_say_that_all_are_run() -> None:
+    """A resumed backfill leaves out what it has run."""
+    job, values = with_given(JOB, {"name": "a,b"})
+    (said,) = said_of(keys_given(job, values, [("a",)]), done=1)
+    assert said.endswith("only what this backfill has run well is left out")
+    (said,) = said_of(keys_given(job, values, ()), done=0)
+    assert said.endswith("so all are run")
 
 
 @pytest.mark.parametrize(
