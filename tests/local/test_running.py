@@ -285,7 +285,23 @@ def given(n: int = 1) -> None:
     assert dbxdec(project, "run", "given", "--param", "n=2").code == 1
     said = dbxdec(project, "run", "given", "--resume", "--param", "n=3")
     assert (said.code, "other values of the parameter `n`" in said.err) == (2, True)
-    assert "ValueError: 2" in dbxdec(project, "run", "given", "--resume").out
+    said = dbxdec(project, "run", "given", "--resume", "--param", "n=3", "--param", "m=1", "--task", "x", "--root", "r")
+    assert said.code == 2
+    assert said.err.count("the run to resume had") == 2  # `n`, and the root
+    assert "no parameter `m`" in said.err
+    assert "no task `x`" in said.err
+    assert "ValueError: 2" in dbxdec(project, "run", "given", "--resume", "--param", "n=02").out
+
+
+def test_a_run_to_resume_that_is_not_there_hides_no_other_mistake(project: Project) -> None:
+    """What the run would have given is not called missing."""
+    define(project, "@task\ndef load(n: int) -> None: ...\n\n\n@job\ndef given(n: int) -> None:\n    load(n)\n")
+    said = dbxdec(project, "run", "given", "--resume", "12", "--param", "m=1", "--task", "x", "--replace", "y=z")
+    assert said.code == 2
+    assert all(part in said.err for part in ("no run", "no parameter `m`", "no task `x`", "no task `y`"))
+    assert "needs a value" not in said.err
+    said = dbxdec(project, "run", "givne", "--resume", "12")
+    assert (said.code, "no run" in said.err, "did you mean `given`" in said.err) == (2, True, True)
 
 
 KILLED = (
