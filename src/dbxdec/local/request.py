@@ -133,7 +133,6 @@ def prepared(
     asked = (request.tasks, request.start, request.until)
     values: dict[str, str] = {}
     parameters: dict[str, str] = {}
-    root: str | None = None
     selected: frozenset[str] | None = None
     with noted(problems):
         check_variables(request.build.manifest, variables)  # a misspelt one leaves another one without a value
@@ -148,12 +147,14 @@ def prepared(
         check_replaced(request.replaced, job, request.build.manifest)
     with noted(problems):
         selected = select(job, tasks=request.tasks, start=request.start, until=request.until)
-    with noted(problems):
-        root = root_of(request)
+    if before is not None:
+        with noted(problems):
+            root_of(request)
     if problems:
         raise RunError(dict.fromkeys(problems))
     if before is not None and not any(asked):
         selected = before.selected
+    root = root_of(request)
     if pool is None:
         from dbxdec.local.awaited import refuse_awaited
 
