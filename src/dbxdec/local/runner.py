@@ -234,6 +234,7 @@ class _Running:
     def _one(self, task: Task, known: Mapping[str, str], not_run: Mapping[str, str]) -> TaskRun:
         if (command := self._setting.replaced.get(task.key)) is not None:
             return self._attempts.command(task, resolve_references(command, known), known)
+        self._flow.refuse_absent(task, known, not_run)
         match task.kind:
             case "python":
                 kept = frozenset(self._iterations.get(task.key, ()))
