@@ -18,6 +18,7 @@ TYPES = {
     "on": ValueType("bool"),
     "maybe": ValueType("int", optional=True),
     "some": ValueType("list"),
+    "size": ValueType("literal", choices=("s,m", "l..xl", "s")),
 }
 JOB = Job("one", "m", "f", SourceLocation("a.py", 1), (), tuple(JobParameter(name, of) for name, of in TYPES.items()))
 
@@ -44,6 +45,8 @@ def test_each_value_is_one_key_however_it_is_written() -> None:
     assert keys(on="true,True,false") == [("true",), ("false",)]
     assert keys(maybe="1,01") == [("1",)]
     assert keys(name="a..b,c") == [("a..b",), ("c",)]
+    assert keys(size="s,m") == [("s,m",)]
+    assert keys(size="l..xl") == [("l..xl",)]
 
 
 def test_a_string_that_looks_like_a_range_is_said_to_be_one_value() -> None:
@@ -73,6 +76,8 @@ def test_a_plan_with_done_values_does_not_say_that_all_are_run() -> None:
         ({"day": "..2024-01-02"}, "needs the first and the last day"),
         ({"day": "2024-01-02..2024-01-01"}, "write `2024-01-01..2024-01-02`"),
         ({"region": "eu,de"}, "allowed are eu, us"),
+        ({"name": "a,,b"}, "has nothing beside a comma"),
+        ({"region": "eu,"}, "has nothing beside a comma"),
         ({"rate": "1..2"}, "only dates are given from the first to the last one"),
         ({"some": "[1]"}, "give it by `-p some=...`"),
         ({"day": "0001-01-01..9999-12-31"}, "more than 1,000,000"),

@@ -107,7 +107,12 @@ def _values(parameter: JobParameter, text: str) -> Iterator[str]:
     """Yield the strings of values. Raises ValueError for what is no value."""
     if parameter.type.kind in _WITHOUT:
         raise ValueError(f"is for a parameter of the type {parameter.type}: give it by `-p {parameter.name}=...`")
+    if text in parameter.type.choices:  # a choice may have commas
+        yield _text(parameter, text)
+        return
     for part in text.split(","):
+        if not part.strip():
+            raise ValueError("has nothing beside a comma: write `A,B`")
         first, dots, last = part.strip().partition("..")
         if not dots or parameter.type.kind == "str":
             yield _text(parameter, part.strip())
