@@ -267,6 +267,21 @@ def test_resuming_takes_the_code_as_it_is_now(project: Project) -> None:
     assert marks(project) == ["load", "double", "double", "tell"]
 
 
+def test_a_task_with_a_new_name_does_not_append_again_in_a_resumed_run(project: Project) -> None:
+    """Nothing tells that the rows of the task with the old name are there."""
+    define(project, BROKEN.replace("io_manager=lake)", 'io_manager=lake.table("numbers", mode="append"))', 1))
+    assert dbxdec(project, "run", "broken").code == 1
+    (project.root / "mended").touch()
+    source = "src/shop/pipelines/sales.py"
+    project.edit(source, "def load()", "def loaded()")
+    project.edit(source, "tell(double(load()))", "tell(double(loaded()))")
+    said = dbxdec(project, "run", "broken", "--resume")
+    assert (said.code, "the task `load` has appended to lake/numbers, to which now `loaded`" in said.err) == (2, True)
+    project.edit(source, 'mode="append"))', 'mode="append"), key="load")')
+    assert dbxdec(project, "run", "broken", "--resume").code == 0
+    assert pl.read_delta(str(project.root / "lake/numbers")).height == 2
+
+
 @pytest.mark.slow
 def test_other_parameters_are_no_resumption(project: Project) -> None:
     """A resumed run has the values that it began with; others are refused by name."""
