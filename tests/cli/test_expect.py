@@ -352,6 +352,19 @@ def test_the_rows_that_are_there_are_judged_by_a_contract(delays: Project) -> No
     assert expect(delays, "silver/delays").code == 0
 
 
+def test_an_expectation_with_the_name_of_a_rule_has_a_row_of_its_own(delays: Project) -> None:
+    """The rule's is named as in the commit of a write."""
+    delays.edit("src/shop/pipelines/sales.py", 'expect={"low":', 'expect={"Delays.delay|min":')
+    stored(delays)
+    (table,) = json.loads(expect(delays, "silver/delays", "--json").out)["tables"]
+    names = {one["name"]: one["action"] for one in table["outcomes"]}
+    assert names == {
+        "Delays.delay|min": "kept",
+        "Delays.day|nullability": "contract",
+        "contract Delays.delay|min": "contract",
+    }
+
+
 def test_a_table_that_a_contract_can_not_judge_is_exit_code_3(delays: Project) -> None:
     """It has other columns, or values that a type of the contract does not have; or it is no table."""
     stored(delays, delay=["a", "b"])

@@ -136,6 +136,22 @@ def test_a_variables_value_is_looked_at_in_the_run(tmp_path: Path) -> None:
     assert not (tmp_path / "outside").exists()
 
 
+@pytest.mark.parametrize("kind", PATHS)
+@pytest.mark.parametrize("below", ["", "bronze", "{job}"])
+def test_an_empty_variable_is_no_start_of_a_path(kind: Any, below: str) -> None:
+    """The tables would be in the root folder of the machine."""
+    root = bundle_variable("root")
+    lake = kind(base_path=root / below if below else root).table("orders")
+    for value in ("", " "):
+        with (
+            variables.using({"root": value}, live=True),
+            pytest.raises(RunError, match=r"begins with the empty value of `root`"),
+        ):
+            lake.check_name()
+    with variables.using({"root": "/lake"}):
+        lake.check_name()
+
+
 def test_a_manager_without_paths_names_what_it_likes() -> None:
     """Only below a `base_path` is a name a path."""
 

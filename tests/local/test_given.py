@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dbxdec.errors import RunError, SourceLocation
-from dbxdec.local.given import keys_given, with_given
+from dbxdec.local.given import keys_given, said_of, with_given
 from dbxdec.model.dag import Job, JobParameter
 from dbxdec.model.values import ValueType
 
@@ -18,6 +18,7 @@ TYPES = {
     "on": ValueType("bool"),
     "maybe": ValueType("int", optional=True),
     "some": ValueType("list"),
+    "size": ValueType("literal", choices=("s,m", "l..xl", "s")),
 }
 JOB = Job("one", "m", "f", SourceLocation("a.py", 1), (), tuple(JobParameter(name, of) for name, of in TYPES.items()))
 
@@ -44,6 +45,25 @@ def test_each_value_is_one_key_however_it_is_written() -> None:
     assert keys(on="true,True,false") == [("true",), ("false",)]
     assert keys(maybe="1,01") == [("1",)]
     assert keys(name="a..b,c") == [("a..b",), ("c",)]
+    assert keys(size="s,m") == [("s,m",)]
+    assert keys(size="l..xl") == [("l..xl",)]
+
+
+def test_a_string_that_looks_like_a_range_is_said_to_be_one_value() -> None:
+    """Once, however many keys have it; two dots alone, or at an end, are no range."""
+    job, values = with_given(JOB, {"name": "eu..us,..,a..,..b", "day": "2024-01-01..2024-01-03"})
+    assert list(said_of(keys_given(job, values, ()), done=0))[1:] == [
+        "`eu..us` is one value of `name`: only dates have ranges; for several values write `name=A,B`"
+    ]
+
+
+def test_a_plan_with_done_values_does_not_say_that_all_are_run() -> None:
+    """A resumed backfill leaves out what it has run."""
+    job, values = with_given(JOB, {"name": "a,b"})
+    (said,) = said_of(keys_given(job, values, [("a",)]), done=1)
+    assert said.endswith("only what this backfill has run well is left out")
+    (said,) = said_of(keys_given(job, values, ()), done=0)
+    assert said.endswith("so all are run")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +76,8 @@ def test_each_value_is_one_key_however_it_is_written() -> None:
         ({"day": "..2024-01-02"}, "needs the first and the last day"),
         ({"day": "2024-01-02..2024-01-01"}, "write `2024-01-01..2024-01-02`"),
         ({"region": "eu,de"}, "allowed are eu, us"),
+        ({"name": "a,,b"}, "has nothing beside a comma"),
+        ({"region": "eu,"}, "has nothing beside a comma"),
         ({"rate": "1..2"}, "only dates are given from the first to the last one"),
         ({"some": "[1]"}, "give it by `-p some=...`"),
         ({"day": "0001-01-01..9999-12-31"}, "more than 1,000,000"),

@@ -267,6 +267,21 @@ def test_resuming_takes_the_code_as_it_is_now(project: Project) -> None:
     assert marks(project) == ["load", "double", "double", "tell"]
 
 
+def test_a_task_with_a_new_name_does_not_append_again_in_a_resumed_run(project: Project) -> None:
+    """Nothing tells that the rows of the task with the old name are there."""
+    define(project, BROKEN.replace("io_manager=lake)", 'io_manager=lake.table("numbers", mode="append"))', 1))
+    assert dbxdec(project, "run", "broken").code == 1
+    (project.root / "mended").touch()
+    source = "src/shop/pipelines/sales.py"
+    project.edit(source, "def load()", "def loaded()")
+    project.edit(source, "tell(double(load()))", "tell(double(loaded()))")
+    said = dbxdec(project, "run", "broken", "--resume")
+    assert (said.code, "the task `load` has appended to lake/numbers, to which now `loaded`" in said.err) == (2, True)
+    project.edit(source, 'mode="append"))', 'mode="append"), key="load")')
+    assert dbxdec(project, "run", "broken", "--resume").code == 0
+    assert pl.read_delta(str(project.root / "lake/numbers")).height == 2
+
+
 @pytest.mark.slow
 def test_other_parameters_are_no_resumption(project: Project) -> None:
     """A resumed run has the values that it began with; others are refused by name."""
@@ -285,7 +300,23 @@ def given(n: int = 1) -> None:
     assert dbxdec(project, "run", "given", "--param", "n=2").code == 1
     said = dbxdec(project, "run", "given", "--resume", "--param", "n=3")
     assert (said.code, "other values of the parameter `n`" in said.err) == (2, True)
-    assert "ValueError: 2" in dbxdec(project, "run", "given", "--resume").out
+    said = dbxdec(project, "run", "given", "--resume", "--param", "n=3", "--param", "m=1", "--task", "x", "--root", "r")
+    assert said.code == 2
+    assert said.err.count("the run to resume had") == 2  # `n`, and the root
+    assert "no parameter `m`" in said.err
+    assert "no task `x`" in said.err
+    assert "ValueError: 2" in dbxdec(project, "run", "given", "--resume", "--param", "n=02").out
+
+
+def test_a_run_to_resume_that_is_not_there_hides_no_other_mistake(project: Project) -> None:
+    """What the run would have given is not called missing."""
+    define(project, "@task\ndef load(n: int) -> None: ...\n\n\n@job\ndef given(n: int) -> None:\n    load(n)\n")
+    said = dbxdec(project, "run", "given", "--resume", "12", "--param", "m=1", "--task", "x", "--replace", "y=z")
+    assert said.code == 2
+    assert all(part in said.err for part in ("no run", "no parameter `m`", "no task `x`", "no task `y`"))
+    assert "needs a value" not in said.err
+    said = dbxdec(project, "run", "givne", "--resume", "12")
+    assert (said.code, "no run" in said.err, "did you mean `given`" in said.err) == (2, True, True)
 
 
 KILLED = (

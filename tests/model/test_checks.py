@@ -111,6 +111,9 @@ class TestPlaces:
             ("gs:///bucket", "uses gs:///bucket/orders, which has 3 slashes after `gs:` instead of two"),
             ("s33://bucket", "uses s33://bucket/orders, which has the unknown scheme `s33`"),
             ("s3://bucket", None),
+            ("hdfs://host:8020/lake", None),
+            ("hdfs:///lake", None),
+            ("hdfs:/lake", None),
             ("lake", None),
             (bundle_variable("root"), None),
         ],
@@ -136,6 +139,11 @@ class TestPlaces:
 
         messages = [problem.message for problem in found(one)]
         assert messages == ([] if said is None else [f"the task `one.{'read' if reads else 'write'}` {said}"])
+
+    def test_a_place_of_hdfs_without_a_host_is_one_place(self) -> None:
+        """However many slashes it has; after two comes a host."""
+        assert checks.place("hdfs:/lake/a") == checks.place("hdfs:///lake/a") == checks.place("HDFS:////lake/a")
+        assert checks.place("hdfs://lake/a") != checks.place("hdfs:///lake/a")
 
     @pytest.mark.parametrize(
         ("place", "said"),

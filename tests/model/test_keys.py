@@ -269,3 +269,13 @@ def test_damaged_choices_are_refused(form: dict[str, Any]) -> None:
     """There is at least one value."""
     with pytest.raises(FormError):
         keys.from_json_form(form)
+
+
+@pytest.mark.parametrize("text", ["2024-03-01T05:00", "2024-03-01T05:00Z", "2024-03-01T06:00+01:00"])
+def test_a_given_hour_is_a_moment_in_utc(text: str) -> None:
+    """As the default is, and as its key is written: a table would refuse moments without a zone beside others."""
+    parameter = JobParameter("hour", ValueType("datetime"), key=hourly())
+    value = parameter.value(text)
+    assert (value.isoformat(), parameter.key_text(value)) == ("2024-03-01T05:00:00+00:00", "2024-03-01T05:00Z")
+    day = JobParameter("day", ValueType("date"), key=daily(tz="Europe/Berlin"))
+    assert day.value("2024-03-01") == dt.date(2024, 3, 1)

@@ -24,6 +24,11 @@ def one(n: int = 1) -> None:
     load(n)
 
 
+@job
+def needy(until: int) -> None:
+    load(until)
+
+
 def plain() -> None: ...
 
 
@@ -116,6 +121,27 @@ def test_all_wrong_arguments_are_told_at_once() -> None:
     with pytest.raises(RunError) as caught:
         run_job(one, secrets={"a/b": 5, "c": "x"}, tasks=[1], in_memory=1, started="now")  # type: ignore[dict-item,list-item,arg-type]
     assert len(caught.value.problems) == 5
+
+
+def test_wrong_types_and_wrong_names_are_told_at_once() -> None:
+    """What has a wrong type hides no misspelt name, and is not called missing as well."""
+    arguments: dict[str, Any] = {"variables": {"root": []}, "inputs": {"lode": 1}, "m": 1, "until": "laod"}
+    with pytest.raises(RunError) as caught:
+        run_job(one, **arguments)
+    said = [problem.message for problem in caught.value.problems]
+    assert [line.partition(" ")[0] for line in said] == ["the", "the", "`inputs`", "the"], said
+    assert "`root` is []" in said[0]
+    assert "no parameter `m`" in said[1]
+    assert "`lode`" in said[2]
+    assert "`laod`" in said[3]
+    with pytest.raises(RunError) as caught:
+        run_task(needy, "load", parameters=[1], secrets={"a/b": 5}, q=1)  # type: ignore[arg-type,dict-item]
+    assert len(caught.value.problems) == 3
+
+
+def test_a_job_parameter_may_have_the_name_of_an_argument_of_the_other_function() -> None:
+    """`run_task` has no `until`, so it is the job's."""
+    assert run_task(needy, "load", until=3).value == 3
 
 
 @pytest.mark.parametrize(

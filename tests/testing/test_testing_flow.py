@@ -455,3 +455,45 @@ class TestTheRun:
         assert result["gather"].value == 31
         assert result["gather"].reads == {"numbers": (1, 2), "named": {"left": 1}}
         assert result["pick"].reads == {"both": [1, 2], "by_name": {"a": 1}}
+
+
+@task
+def small(n: int) -> int:
+    return n
+
+
+@job
+def shows(n: int) -> None:
+    small(n)
+
+
+@job
+def partly(n: int = 2) -> None:
+    @task
+    def items(n: int) -> list[str]:
+        return ["a", "b"][:n]
+
+    @task
+    def one(item: str) -> str:
+        return item
+
+    @task
+    def last() -> None: ...
+
+    found = items(n)
+    one(each(found))
+    number = small.override(key="number")(n)
+    condition(number, ">", 1, key="many").then(last())
+    shows(number)
+
+
+@pytest.mark.parametrize(("key", "absent"), [("one", "items"), ("many", "number"), ("shows", "number")])
+def test_a_task_needs_the_values_of_tasks_that_are_left_out(key: str, absent: str) -> None:
+    """Its items, its condition or its parameters: the task that has not run is named, and what to do."""
+    with pytest.raises(
+        RunError, match=f"`{absent}` did not run in this run .not selected.*but `{key}` needs it"
+    ) as error:
+        run_job(partly, tasks=key)
+    assert f"--from {absent} --until {key}" in str(error.value)
+    given = {"items": ["x"], "number": 5}[absent]
+    assert run_job(partly, tasks=key, inputs={absent: given}).states[key] == "success"

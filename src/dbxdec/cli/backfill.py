@@ -249,14 +249,11 @@ def show_twice(out: Console, keys: Keys, plan: PlanOf[Any]) -> None:
 
 def show_given(out: Console, keys: Keys, plan: PlanOf[Any]) -> None:
     """Print what a job without keys means for a plan: it runs all values that are given, each time."""
-    if keys.made is None or not plan.steps:
-        return
-    out.print("  the job has no keys: nothing tells which of these are there, so all are run")
-    for table in keys.tables:
-        if table.adds:
-            out.print(f"  `{escape(table.name)}` appends: of a value for which it has run before, rows are there twice")
-        elif table.mode == "whole":
-            out.print(f"  `{escape(table.name)}` replaces its whole table: only the rows of the last run are there")
+    from dbxdec.local.given import said_of
+
+    if keys.made is not None and plan.steps:
+        for words in said_of(keys, done=plan.done):
+            out.print(f"  {escape(words)}")
 
 
 def show_left_out(out: Console, keys: Keys) -> None:

@@ -12,6 +12,7 @@ from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.cli.home import home
+from dbxdec.errors import DbxdecError, Problem, noted
 from dbxdec.local import earlier, ledger
 from dbxdec.local.pool import interruptible
 from dbxdec.platform.run_if import State
@@ -150,8 +151,15 @@ def command(
         raise click.UsageError("--resume keeps what is there, and --fresh moves it away: choose one")
     if root is not None and remote:
         raise click.UsageError("--root replaces remote storage by a folder, and --remote uses it: choose one")
-    before = None if resume is None else earlier.find(here, job, resume, say)
-    build, source = find(job, here, wheel, package)
+    before, mistakes = None, list[Problem]()
+    if resume is not None:
+        with noted(mistakes):
+            before = earlier.find(here, job, resume, say)
+    try:
+        build, source = find(job, here, wheel, package)
+        build.manifest.job(job)
+    except DbxdecError as error:
+        raise type(error)([*mistakes, *error.problems]) if mistakes else error from None
     request = RunRequest(
         job,
         build,
@@ -173,7 +181,7 @@ def command(
         restart=restart,
     )
     out = console(stderr=as_json)
-    ready = prepared(request, told=say)
+    ready = prepared(request, told=say, mistakes=mistakes)
     display.show_dag(out, build.manifest, ready.job, ready.setting.variables)
     pool = ready.setting.pool
     shown = display.following(out, ready.job, verbose=verbose, stopping=lambda: pool.stopping)

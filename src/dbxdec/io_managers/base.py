@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean
+from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import names, outcomes
 from dbxdec.io_managers.running import running_receipt
 from dbxdec.model import places
@@ -360,9 +360,23 @@ class IoManager(ABC):
         return names.of_path(name) if self.base_path is not None else []
 
     def check_name(self) -> None:
-        """Raise RunError where the name of the table that this manager is bound to leads elsewhere in this run."""
+        """Raise RunError where the name of the table, or an empty variable, leads elsewhere in this run."""
+        if empty := self._empty_variables():
+            raise RunError(
+                f"`base_path` begins with the empty value of {listed(empty)}",
+                hint="tables would be in the root folder of the machine: give the bundle variable a value",
+            )
         if self._table is not None and (problems := self.name_problems(self.resolve(self._table))):
             raise RunError(problems)
+
+    def _empty_variables(self) -> list[str]:
+        """Return the bundle variables with which `base_path` begins, if they are empty in this run."""
+        path = self.base_path.template if isinstance(self.base_path, BundleVariable) else str(self.base_path or "")
+        start = path.partition("/")[0]
+        try:
+            return sorted(names_in(start)) if start and not self.resolve(start).strip() else []
+        except RunError:  # a variable without a value is an error where the place is needed
+            return []
 
     def check_options(self) -> None:
         """Raise DbxdecError where the options contradict each other; called whenever they are set."""

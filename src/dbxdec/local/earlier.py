@@ -43,10 +43,10 @@ def find(here: Path, job: str, name: str, told: Callable[[str], object]) -> Run:
     return found
 
 
-def as_before(
+def check_as_before(
     what: str, option: str, before: Mapping[str, str], given: Mapping[str, str], same: Collection[str] = ()
-) -> dict[str, str]:
-    """Return the run's values. Raises RunError when others are given: the finished tasks have used the old ones.
+) -> None:
+    """Raise RunError when other values than the run's are given: the finished tasks have used the old ones.
 
     `same` are names whose values are the same, though they may be written in another way.
     """
@@ -56,7 +56,6 @@ def as_before(
             f"the run to resume had other values of the {what} {listed(other)}",
             hint=f"leave out `{option}`, or start a new run",
         )
-    return dict(before)
 
 
 def same_target(before: Run, given: str | None) -> str | None:

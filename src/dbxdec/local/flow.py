@@ -6,7 +6,7 @@ processes, many at once, and a test calls their functions one after another.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,9 +19,19 @@ from dbxdec.platform import known as known_references
 from dbxdec.platform.run_if import State
 from dbxdec.platform.texts import iterations
 from dbxdec.records import dataclass
+from dbxdec.runtime import upstream
 
 if TYPE_CHECKING:
     from dbxdec.model.dag import Job, Task
+
+
+def _with_references(task: Task) -> Iterator[str]:
+    """Yield the strings of a task in which the platform itself resolves references, not the task's function."""
+    if task.each is not None:
+        yield protocol.for_each_inputs(task.each)
+        yield str(task.each.concurrency)
+    yield from map(str, task.settings.get("condition_task", {}).values())
+    yield from map(str, task.settings.get("run_job_task", {}).get("job_parameters", {}).values())
 
 
 class Executor(Protocol):
@@ -73,6 +83,18 @@ class Flow:
         """
         found = {d.task: self.states[d.task] for d in task.depends_on}
         return {key: str(state) for key, state in found.items() if state not in (State.SUCCESS, State.SKIPPED)}
+
+    @staticmethod
+    def refuse_absent(task: Task, known: Mapping[str, str], not_run: Mapping[str, str]) -> None:
+        """Raise RunError if items, a condition or parameters of `task` need a value that no task has left.
+
+        `not_run` are the upstream tasks that have not run, and how each has ended.
+        """
+        for text in _with_references(task):
+            for segments in references.found_in(text):
+                how = not_run.get(segments[1]) if segments[0] == "tasks" and segments[2:3] == ("values",) else None
+                if how is not None and references.path(*segments) not in known:
+                    raise upstream.left_nothing(segments[1], how, task.key)
 
     def end(self, key: str, state: State, values: Mapping[str, Any]) -> None:
         """Note that a task has ended, and its task values."""

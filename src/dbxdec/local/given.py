@@ -75,6 +75,30 @@ def keys_given(job: Job, values: Mapping[str, tuple[str, ...]], made: Iterable[K
     return Keys(job.key, tuple(values), tuple(product(*values.values())), tables, made=frozenset(made))
 
 
+def said_of(keys: Keys, *, done: int) -> Iterator[str]:
+    """Yield, in words, what it means to run a job without keys for values, of which some may be done."""
+    if done:
+        yield "the job has no keys: only what this backfill has run well is left out"
+    else:
+        yield "the job has no keys: nothing tells which of these are there, so all are run"
+    yield from _like_ranges(keys)
+    for table in keys.tables:
+        if table.adds:
+            yield f"`{table.name}` appends: of a value for which it has run before, rows are there twice"
+        elif table.mode == "whole":
+            yield f"`{table.name}` replaces its whole table: only the rows of the last run are there"
+
+
+def _like_ranges(keys: Keys) -> Iterator[str]:
+    """Yield, in words, each value that is written as a range but is one string."""
+    for place, name in enumerate(keys.names):
+        for text in dict.fromkeys(key[place] for key in keys.due):
+            first, _, last = text.partition("..")
+            if first.strip() and last.strip():
+                hint = f"for several values write `{name}=A,B`"
+                yield f"`{text}` is one value of `{name}`: only dates have ranges; {hint}"
+
+
 def _key(parameter: JobParameter, values: tuple[str, ...]) -> Periods | Choices:
     return Periods(DAILY) if parameter.type.kind == "date" else Choices(values)
 
@@ -83,7 +107,12 @@ def _values(parameter: JobParameter, text: str) -> Iterator[str]:
     """Yield the strings of values. Raises ValueError for what is no value."""
     if parameter.type.kind in _WITHOUT:
         raise ValueError(f"is for a parameter of the type {parameter.type}: give it by `-p {parameter.name}=...`")
+    if text in parameter.type.choices:  # a choice may have commas
+        yield _text(parameter, text)
+        return
     for part in text.split(","):
+        if not part.strip():
+            raise ValueError("has nothing beside a comma: write `A,B`")
         first, dots, last = part.strip().partition("..")
         if not dots or parameter.type.kind == "str":
             yield _text(parameter, part.strip())

@@ -136,6 +136,11 @@ def variables_of(manifest: Manifest, job: Job, given: Collection[str] = ()) -> s
     return names
 
 
+def variables_of_project(manifest: Manifest) -> set[str]:
+    """Return the bundle variables that may be given to a run of any job."""
+    return set().union(*(variables_of(manifest, job) | in_keys(job) for job in manifest.jobs), {TARGET})
+
+
 def in_keys(job: Job) -> set[str]:
     """Return the bundle variables that say with which key the keys of `job` begin."""
     keys = [parameter.key for parameter in job.parameters if parameter.key is not None and parameter.key.is_period]
@@ -172,8 +177,7 @@ def refuse_readers(manifest: Manifest, job: Job) -> None:
 
 def check_variables(manifest: Manifest, given: Iterable[str]) -> None:
     """Raise RunError for names that no job of the project uses: otherwise a misspelt name would be ignored silently."""
-    used = (variables_of(manifest, job) | in_keys(job) for job in manifest.jobs)
-    known = sorted(set().union(*used, {TARGET}))
+    known = sorted(variables_of_project(manifest))
     problems = [
         Problem(
             f"no job of {manifest.project} uses the bundle variable `{name}`",

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from dbxdec.errors import Problem, RunError, noted
 from dbxdec.local import builds, earlier, ledger, runner
 from dbxdec.local.interface import Listener, Setting
-from dbxdec.local.parameters import check_parameters, check_variables, same_values, variables_of
+from dbxdec.local.parameters import (
+    check_names,
+    check_parameters,
+    check_variables,
+    same_values,
+    variables_of,
+    variables_of_project,
+)
 from dbxdec.local.pool import Pool
 from dbxdec.local.selection import check_replaced, select
 from dbxdec.local.setting_aside import set_aside
@@ -92,8 +99,11 @@ def prepared(
     told: Callable[[str], object] = lambda _: None,
     pool: Pool | None = None,
     turns: Callable[[Task], AbstractContextManager[object]] = lambda _: nullcontext(),
+    mistakes: Sequence[Problem] = (),
 ) -> Prepared:
     """Check a request, and prepare the run; `told` gets messages for the user.
+
+    `mistakes` are those that have left the run to resume unknown: only what does not depend on it is checked as well.
 
     A `pool` that serves other runs as well outlives it; `turns` keeps their tasks apart.
 
@@ -102,28 +112,44 @@ def prepared(
     """
     before, folder = request.before, request.folder
     job = request.build.manifest.job(request.job)
-    given, variables, target = request.parameters, request.variables, request.target
+    given, variables, target = dict(request.parameters), dict(request.variables), request.target
+    problems = list(mistakes)
     if request.adopt or request.restart:
-        given = {**given, **beginnings.parameters_of(request.adopt, request.restart, job)}
+        with noted(problems):
+            given |= beginnings.parameters_of(request.adopt, request.restart, job)
     if before is not None:
-        had = before.head["parameters"]
-        given = earlier.as_before("parameter", "--param", had, given, same_values(job, had, given))
-        variables = earlier.as_before("bundle variable", "--var", before.head["variables"], variables)
-        target = earlier.same_target(before, target)
+        had, names = before.head["parameters"], {parameter.name for parameter in job.parameters}
+        own = {name: text for name, text in given.items() if name in names | had.keys()}  # others are misspelt
+        with noted(problems):
+            earlier.check_as_before("parameter", "--param", had, own, same_values(job, had, own))
+        given |= had
+        had, used = before.head["variables"], variables_of_project(request.build.manifest)
+        own = {name: text for name, text in variables.items() if name in used | had.keys()}
+        with noted(problems):
+            earlier.check_as_before("bundle variable", "--var", had, own)
+        variables |= had
+        with noted(problems):
+            target = earlier.same_target(before, target)
     asked = (request.tasks, request.start, request.until)
     values: dict[str, str] = {}
     parameters: dict[str, str] = {}
     selected: frozenset[str] | None = None
-    problems: list[Problem] = []
     with noted(problems):
         check_variables(request.build.manifest, variables)  # a misspelt one leaves another one without a value
-        values = local_values(variables_of(request.build.manifest, job, given), variables, folder, target)
+        if not mistakes:
+            values = local_values(variables_of(request.build.manifest, job, given), variables, folder, target)
     with noted(problems):
-        parameters = check_parameters(job, given, values, None if problems else request.build.manifest)
+        if mistakes:
+            check_names(job, given)
+        else:
+            parameters = check_parameters(job, given, values, None if problems else request.build.manifest)
     with noted(problems):
         check_replaced(request.replaced, job, request.build.manifest)
     with noted(problems):
         selected = select(job, tasks=request.tasks, start=request.start, until=request.until)
+    if before is not None:
+        with noted(problems):
+            root_of(request)
     if problems:
         raise RunError(dict.fromkeys(problems))
     if before is not None and not any(asked):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import RunError, listed
+from dbxdec.errors import Problem, RunError, listed
 from dbxdec.local import history, ledger
 from dbxdec.local.history import Run
 from dbxdec.local.interface import TaskRun
 from dbxdec.local.parameters import same_values
 from dbxdec.local.selection import followers, reach
-from dbxdec.model import job_forms
+from dbxdec.model import checks, job_forms, places
+from dbxdec.model.variables import resolve
 from dbxdec.platform.run_if import State, failed
 
 if TYPE_CHECKING:
@@ -124,6 +125,51 @@ def earlier_run(folder: Path, before: Run | None, task: Task, other: Job, parame
         f"{listed(names)}: their results would be there beside each other",
         hint="start a new run instead of resuming this one",
     )
+
+
+def refuse_moved(job: Job, before: Run, selected: Collection[str]) -> None:
+    """Raise RunError if a task would append to a table what another task has appended there in the run `before`.
+
+    A task with another name is another task: nothing tells that its rows are there.
+    """
+    earlier, now = _appended(before.dag), _appended(job)
+    wrote = [key for key in earlier if _may_have_written(before, key)]
+    problems = [
+        Problem(
+            f"in this run the task `{old}` has appended to {_shown(target, before)}, to which now `{task}` appends "
+            "instead: the rows may be there twice",
+            hint=f'`@task(key="{old}")` keeps the name; or start a new run, after you have deleted these rows',
+        )
+        for task, targets in now.items()
+        if task in selected
+        for target in targets
+        for old in wrote
+        if target in earlier[old] and target not in earlier.get(task, ()) and target not in now.get(old, ())
+    ]
+    if problems:
+        raise RunError(problems)
+
+
+def _appended(job: Job) -> dict[str, list[str]]:
+    """Return the targets to which each task appends."""
+    return {
+        task.key: [
+            checks.place(output.target)
+            for output in task.outputs.values()
+            if output.target is not None and output.settings.get("mode") == "append"
+        ]
+        for task in job.tasks
+    }
+
+
+def _shown(target: str, run: Run) -> str:
+    return places.place_here(resolve(target, run.head["variables"]))
+
+
+def _may_have_written(run: Run, task: str) -> bool:
+    """Return whether an attempt of a task has written, or was killed before that could be noted."""
+    facts = (fact for event in run.attempts(task) for fact in event.get("facts", ()))
+    return any(fact["kind"] == "write" for fact in facts) or any(one["task"] == task for one in run.unended())
 
 
 def has_stored_nothing(run: Run) -> bool:

@@ -22,7 +22,7 @@ from dbxdec.local.attempts import Attempts
 from dbxdec.local.flow import Flow
 from dbxdec.local.interface import JobRun, Listener, Setting, TaskRun
 from dbxdec.local.parameters import check_parameters
-from dbxdec.local.resuming import as_it_ended, earlier_run, kept_iterations, kept_of, left_out
+from dbxdec.local.resuming import as_it_ended, earlier_run, kept_iterations, kept_of, left_out, refuse_moved
 from dbxdec.platform import known as known_references
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State
@@ -50,6 +50,8 @@ def run_job(
     With `before`, resume that run: tasks that succeeded are kept, unless `keep` says otherwise. `about` gets the run's
     id before anything of it runs.
     """
+    if before is not None:
+        refuse_moved(job, before, frozenset(task.key for task in job.tasks) if selected is None else selected)
     head = {
         "job": job.key,
         "project": setting.build.manifest.project,
@@ -234,6 +236,7 @@ class _Running:
     def _one(self, task: Task, known: Mapping[str, str], not_run: Mapping[str, str]) -> TaskRun:
         if (command := self._setting.replaced.get(task.key)) is not None:
             return self._attempts.command(task, resolve_references(command, known), known)
+        self._flow.refuse_absent(task, known, not_run)
         match task.kind:
             case "python":
                 kept = frozenset(self._iterations.get(task.key, ()))

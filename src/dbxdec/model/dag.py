@@ -297,7 +297,8 @@ class JobParameter:
             found, text = passed_on(text)
             if found is not None:
                 return found
-        return self.type.from_text(text, names=names)
+        value = self.type.from_text(text, names=names)
+        return self.key.as_given(value) if self.key is not None and self.key.is_period else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,13 @@ class Periods:
         except OverflowError:
             return False
 
+    def as_given(self, value: Any) -> Any:
+        """Return a value that a person gives as tasks get it: for hours a moment in UTC, as one without a zone is."""
+        try:
+            return self._start(value) if self.period == HOURLY and isinstance(value, dt.datetime) else value
+        except OverflowError:  # at an end of the calendar
+            return value
+
     def text(self, key: dt.date) -> str:
         """Return the string of a key: an ISO date, or for hours an ISO moment in UTC without its seconds."""
         return f"{self._start(key):%Y-%m-%dT%H:%MZ}" if self.period == HOURLY else key.isoformat()

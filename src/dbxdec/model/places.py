@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from dbxdec.model.variables import resolve
 from dbxdec.support.patterns import pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = "DBXDEC_LOCAL_ROOT"
 """The environment variable in which the local runner passes that root; unset on the platform."""
@@ -18,6 +23,8 @@ _MOUNTS = ("/Volumes/", "/dbfs/")
 # `container@account`, where an underscore may stand in neither (learn.microsoft.com, "Naming containers").
 _OF_AZURE = ("abfs", "abfss", "wasb", "wasbs")
 _ODD = pattern(r"[^A-Za-z0-9._=-]")
+_folder: str | None = None
+"""The folder of relative places, while a task runs: its function may change the working directory."""
 
 
 def resolved(template: str) -> str:
@@ -25,9 +32,22 @@ def resolved(template: str) -> str:
     return here(resolve(template))
 
 
+@contextmanager
+def relative_to(folder: str) -> Iterator[None]:
+    """Let relative places of the block be below `folder`, also after a change of the working directory."""
+    global _folder
+    before, _folder = _folder, folder
+    try:
+        yield
+    finally:
+        _folder = before
+
+
 def here(uri: str) -> str:
     """Return `uri`, or its path in a local run: `abfss://c@a.net/x` is `<root>/abfss/c_a.net/x`."""
     root = os.environ.get(ROOT)
+    if _folder is not None and _is_relative(uri) and not is_table(uri) and _current() != _folder:
+        return os.path.join(_folder, uri)
     if not root:
         return uri
     if uri.startswith(_MOUNTS):
@@ -62,8 +82,18 @@ def is_remote(uri: str) -> bool:
 
 def absolute(uri: str) -> str:
     """Return `uri`, with a relative path made absolute: engines resolve it against different folders."""
-    is_path = _REMOTE.fullmatch(uri) is None and not uri.startswith("/")
-    return os.path.abspath(uri) if is_path else uri
+    return os.path.abspath(uri) if _is_relative(uri) else uri
+
+
+def _is_relative(uri: str) -> bool:
+    return bool(uri) and _REMOTE.fullmatch(uri) is None and not os.path.isabs(uri)
+
+
+def _current() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it has been removed
+        return None
 
 
 def table_here(name: str) -> str | None:

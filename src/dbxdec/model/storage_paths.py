@@ -25,8 +25,9 @@ _ALIASES = {"s3a": "s3", "s3n": "s3", "abfs": "abfss", "wasbs": "wasb", "gcs": "
 _FILE = pattern(r"\Afile:/+", re.IGNORECASE)
 _MOUNTS = ("/Volumes/", "/dbfs/", "dbfs:/")
 _SHARED = (*_MOUNTS, "/Workspace/")
-# Local paths may start with these schemes and any number of slashes.
-_PATHS_OF_ONE_SLASH = ("dbfs", "file")
+# Any number of slashes may follow these: of HDFS the host may be left out, which the cluster's settings name then.
+_WITHOUT_HOST = ("dbfs", "file", "hdfs")
+_HDFS = pattern(r"\Ahdfs:(/(?!/)|///+)", re.IGNORECASE)
 
 
 def misspelt(place: str, io: str | None) -> Iterator[Finding]:
@@ -45,7 +46,7 @@ def misspelt(place: str, io: str | None) -> Iterator[Finding]:
         if near is not None or is_ours(io):
             known = f"schemes are {', '.join(SCHEMES)}"
             yield f"{place}, which has the unknown scheme `{found[1]}`", near or known
-    elif scheme not in _PATHS_OF_ONE_SLASH and slashes != "//":
+    elif scheme not in _WITHOUT_HOST and slashes != "//":
         number = {0: "no slash", 1: "one slash"}.get(len(slashes), f"{len(slashes)} slashes")
         hint = f"write {found[1]}://{rest}" + (", which begins with the bucket or container" if slashes[2:] else "")
         yield f"{place}, which has {number} after `{found[1]}:` instead of two", hint
@@ -61,7 +62,7 @@ def without_bucket(root: str) -> Finding | None:
 
 def without_aliases(place: str) -> str:
     """Return `place` with one spelling for the schemes that lead to the same storage."""
-    place = _FILE.sub("/", place)
+    place = _HDFS.sub("hdfs:///", _FILE.sub("/", place))
     if place.lower().startswith("dbfs:/"):
         return f"/dbfs/{place[len('dbfs:/') :].lstrip('/')}"
     scheme, colon, path = place.partition("://")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
+from dbxdec.io_managers.delta import judging
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.model import places, variables
 from dbxdec.model.values import REQUIRED_TEXT
@@ -80,5 +81,5 @@ def _of_one(
         return {"uri": uri, "why": mask.text("; ".join(one.message for one in error.problems))}
     except Exception as error:  # noqa: BLE001 - of a library: one table costs no other
         return {"uri": uri, "why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
-    told = [{"name": one.name, **one.facts(), "why": one.why} for one in outcomes]
+    told = [{"name": name, **one.facts(), "why": one.why} for name, one in judging.named(outcomes).items()]
     return {"uri": uri, "outcomes": told}

@@ -9,7 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from dbxdec.errors import NotWrittenError
+from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.platform.run_if import STATE_OF, State
 
 if TYPE_CHECKING:
@@ -43,9 +43,19 @@ def error(task: str, how: str, parameter: str, reader: str, *, is_table: bool) -
     """Return the error of an input of the task `reader` that needs what such a task would have returned."""
     ways = [f"annotate `{parameter}` with `| None`, if that may happen"]
     if how == State.DESELECTED:
-        ways.insert(0, f"run it too, as with `--from {task} --until {reader}`, or in a test with `inputs=`")
+        ways.insert(0, _run_it_too(task, reader))
     if is_table:
         ways.append("read the newest version of any run: `latest(x)`, or the table itself (`io.table(...)`)")
     return NotWrittenError(
         f"{ended(task, how)}, so it has returned nothing, but `{parameter}` needs it", hint="; or ".join(ways)
     )
+
+
+def left_nothing(task: str, how: str, reader: str) -> RunError:
+    """Return the error of the items, the condition or the parameters of `reader` that need a value of such a task."""
+    hint = _run_it_too(task, reader) if how == State.DESELECTED else f"let it run whenever `{reader}` runs"
+    return RunError(f"{ended(task, how)}, so it has left no value, but `{reader}` needs it", hint=hint)
+
+
+def _run_it_too(task: str, reader: str) -> str:
+    return f"run it too, as with `--from {task} --until {reader}`, or in a test with `inputs=`"

@@ -16,7 +16,7 @@ from dbxdec.model import dag
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.support import masking
 from dbxdec.support.masking import of_this_machine
-from dbxdec.testing.arguments import both, check, check_job, check_key
+from dbxdec.testing.arguments import check_job, check_key, checked
 from dbxdec.testing.given import Given, missing, mistakes, texts_of, without_value
 from dbxdec.testing.lake import Lake
 from dbxdec.testing.running import Run
@@ -100,41 +100,22 @@ def run_job(
     """
     __tracebackhide__ = True
     check_job(job)
-    more_parameters = both(parameters, more_parameters)
-    chosen, last = _keys(tasks), _keys(until)
-    check(
+    return _checked_run(
+        job,
+        more_parameters,
         inputs=inputs,
         tables=tables,
         task_values=task_values,
         replace=replace,
         variables=variables,
         secrets=secrets,
-        tasks=chosen,
-        until=last,
+        tasks=_keys(tasks),
+        until=_keys(until),
         started=started,
         in_memory=in_memory,
         raise_on_error=raise_on_error,
+        parameters=parameters,
     )
-    result = _run(
-        job,
-        Given(inputs or {}, task_values or {}, replace or {}, texts_of(variables or {}), secrets or {}),
-        {} if tables is None else tables,
-        more_parameters,
-        tasks=chosen,
-        until=last,
-        started=started,
-        in_memory=in_memory,
-    )
-    if raise_on_error and (error := result.error) is not None:
-        others = [
-            task.key
-            for task in result.tasks.values()
-            if task.error not in (None, error) and not isinstance(task.error, HandledError)
-        ]
-        if others:
-            error.add_note(f"{listed(others)} failed as well")
-        raise error
-    return result
 
 
 def run_task(
@@ -200,19 +181,49 @@ def run_task(
     __tracebackhide__ = True
     check_job(job)
     check_key(task)
-    result = run_job(
+    result = _checked_run(
         job,
+        more_parameters,
         inputs=inputs,
         tables=tables,
         task_values=task_values,
+        replace=None,
         variables=variables,
         secrets=secrets,
         tasks=[task],
+        until=[],
         started=started,
         in_memory=in_memory,
-        parameters=both(parameters, more_parameters),
+        raise_on_error=True,
+        parameters=parameters,
     )
     return result[task]
+
+
+def _checked_run(job: Job[...], more_parameters: Mapping[str, Any], **arguments: Any) -> JobResult:
+    __tracebackhide__ = True
+    given, wrong = checked(more_parameters, **arguments)
+    result = _run(
+        job,
+        Given(given["inputs"], given["task_values"], given["replace"], texts_of(given["variables"]), given["secrets"]),
+        {} if given["tables"] is None else given["tables"],
+        given["parameters"],
+        wrong,
+        tasks=given["tasks"],
+        until=given["until"],
+        started=given["started"],
+        in_memory=given["in_memory"],
+    )
+    if given["raise_on_error"] and (error := result.error) is not None:
+        others = [
+            task.key
+            for task in result.tasks.values()
+            if task.error not in (None, error) and not isinstance(task.error, HandledError)
+        ]
+        if others:
+            error.add_note(f"{listed(others)} failed as well")
+        raise error
+    return result
 
 
 def _run(
@@ -220,6 +231,7 @@ def _run(
     given: Given,
     tables: Mapping[str, Any] | Lake,
     parameters: Mapping[str, Any],
+    wrong: list[Problem],
     *,
     tasks: list[str],
     until: list[str],
@@ -229,16 +241,17 @@ def _run(
     __tracebackhide__ = True
     built = built_of(job)
     found = built[job.key].dag
-    texts, problems = _texts(found, parameters)
-    problems += mistakes(job.key, built, given, tables)
+    texts, problems = _texts(found, parameters, complete=not wrong)
+    problems = [*wrong, *problems, *mistakes(job.key, built, given, tables)]
     selected: frozenset[str] = frozenset()
     try:
         # A given result exists whether its task is selected or not.
         selected = select(found, tasks=tasks, until=until) | {key for key in given.inputs if "/" not in key}
     except RunError as error:
         problems += error.problems
-    problems += missing(job.key, built, given, selected, texts)
-    if not in_memory:
+    if not wrong:  # what is wrong may be what is missing
+        problems += missing(job.key, built, given, selected, texts)
+    if not wrong and not in_memory:
         problems += without_value(places_need(built), given)
     if problems:
         raise RunError(problems)
@@ -272,8 +285,11 @@ def _keys(given: str | Iterable[str]) -> list[str]:
     return [given] if isinstance(given, str | bytes) or not isinstance(given, Iterable) else list(given)
 
 
-def _texts(job: dag.Job, given: Mapping[str, Any]) -> tuple[dict[str, str], list[Problem]]:
-    """Return the given parameters as the platform would carry them, and the mistakes in them."""
+def _texts(job: dag.Job, given: Mapping[str, Any], *, complete: bool) -> tuple[dict[str, str], list[Problem]]:
+    """Return the given parameters as the platform would carry them, and the mistakes in them.
+
+    Those that are missing are mistakes if the given ones are `complete`.
+    """
     known = {parameter.name: parameter for parameter in job.parameters}
     texts, problems = {}, []
     for name, value in given.items():
@@ -286,7 +302,7 @@ def _texts(job: dag.Job, given: Mapping[str, Any]) -> tuple[dict[str, str], list
             problems.append(
                 Problem(f"the job parameter `{name}`: {error}", hint=f"give it a value of the type {known[name].type}")
             )
-    missing = [p for p in job.parameters if p.default is None and p.name not in given]
+    missing = [p for p in job.parameters if complete and p.default is None and p.name not in given]
     problems += [
         Problem(f"the job parameter `{p.name}` has no default and needs a value", hint=f"{p.name}=... ({p.type})")
         for p in missing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from dbxdec.model.variables import BundleVariable
 from dbxdec.testing.lake import no_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
 _VARIABLE = (str, bool, int, float, Decimal, dt.date, os.PathLike)
 _YEARS = (1970, 9998)
@@ -48,16 +48,31 @@ def check_key(key: Any) -> None:
         raise RunError(problems)
 
 
-def check(**arguments: Any) -> None:
-    """Raise RunError with every argument of `run_job` or `run_task` that has a wrong type."""
-    problems = list(_mappings(arguments))
-    if not problems:
-        given = {option: value or {} for option, value in arguments.items() if option in _MAPPINGS}
-        problems += [*_of_task_values(given["task_values"]), *_of_functions(given["replace"])]
-        problems += [*_of_variables(given["variables"]), *_of_secrets(given["secrets"])]
-    problems += no_tables(arguments["tables"])
+def checked(more_parameters: Mapping[str, Any], **arguments: Any) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the arguments of `run_job` or `run_task` without what has a wrong type, and the problems of that.
+
+    The `parameters` that are returned have `more_parameters` as well.
+    """
+    sound = dict(arguments)
+    problems: list[Problem] = []
+    for option, hint in _MAPPINGS.items():
+        given = arguments[option]
+        sound[option], found = {}, _of_mapping(option, given, hint)
+        if found is None:
+            wrong = dict(_ENTRIES[option](given or {})) if option in _ENTRIES else {}
+            sound[option] = {name: value for name, value in (given or {}).items() if name not in wrong}
+            problems += wrong.values()
+        else:
+            problems.append(found)
+    if twice := sorted(sound["parameters"].keys() & more_parameters.keys()):
+        problems.append(Problem(f"{listed(twice)} is given as an argument and in `parameters`", hint="give it once"))
+    sound["parameters"] = {**more_parameters, **sound["parameters"]}
+    if found_tables := no_tables(arguments["tables"]):
+        sound["tables"], problems = None, [*problems, *found_tables]
     for option in ("tasks", "until"):
-        problems += _keys_of(option, arguments[option])
+        wrong_keys = list(_keys_of(option, arguments[option]))
+        sound[option] = [] if wrong_keys else arguments[option]
+        problems += wrong_keys
     for option in ("in_memory", "raise_on_error"):
         if not isinstance(arguments[option], bool):
             problems.append(Problem(f"`{option}` is {on_one_line(arguments[option])}", hint="give True or False"))
@@ -65,18 +80,7 @@ def check(**arguments: Any) -> None:
     if started is not None and not (isinstance(started, dt.datetime) and _YEARS[0] <= started.year <= _YEARS[1]):
         hint = f"give a datetime from {_YEARS[0]} to {_YEARS[1]}, as in `started=dt.datetime(2024, 3, 1, 6)`"
         problems.append(Problem(f"`started` is {on_one_line(started)}", hint=hint))
-    if problems:
-        raise RunError(problems)
-
-
-def both(parameters: Any, more: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all job parameters. Raises RunError when `parameters` is no dict, or one of them is given twice."""
-    if problems := list(_mappings({"parameters": parameters})):
-        raise RunError(problems)
-    given = parameters or {}
-    if twice := sorted(given.keys() & more.keys()):
-        raise RunError(f"{listed(twice)} is given as an argument and in `parameters`", hint="give it once")
-    return {**more, **given}
+    return sound, problems
 
 
 def check_call(key: str, function: Callable[..., Any], positional: Sequence[Any], keyword: Mapping[str, Any]) -> None:
@@ -94,36 +98,35 @@ def check_call(key: str, function: Callable[..., Any], positional: Sequence[Any]
         ) from None
 
 
-def _mappings(arguments: Mapping[str, Any]) -> Iterator[Problem]:
-    for option, hint in _MAPPINGS.items():
-        value = arguments.get(option)
-        if value is None:
-            continue
-        if not isinstance(value, Mapping):
-            yield Problem(f"`{option}` is of the type {type(value).__name__}, not a dict", hint=hint)
-        elif wrong := [key for key in value if not isinstance(key, str)]:
-            yield Problem(f"`{option}` has the key {on_one_line(wrong[0])}, which is not a string", hint=hint)
+def _of_mapping(option: str, value: Any, hint: str) -> Problem | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        return Problem(f"`{option}` is of the type {type(value).__name__}, not a dict", hint=hint)
+    if wrong := [key for key in value if not isinstance(key, str)]:
+        return Problem(f"`{option}` has the key {on_one_line(wrong[0])}, which is not a string", hint=hint)
+    return None
 
 
-def _of_task_values(given: Mapping[str, Any]) -> Iterator[Problem]:
+def _of_task_values(given: Mapping[str, Any]) -> Iterator[tuple[str, Problem]]:
     for key, values in given.items():
         if not isinstance(values, Mapping) or not all(isinstance(name, str) and name for name in values):
             hint = f'give a dict with names as keys: task_values={{"{key}": {{"rows": 3}}}}'
-            yield Problem(f"`task_values` of `{key}` is {on_one_line(values)}", hint=hint)
+            yield key, Problem(f"`task_values` of `{key}` is {on_one_line(values)}", hint=hint)
 
 
-def _of_functions(given: Mapping[str, Any]) -> Iterator[Problem]:
+def _of_functions(given: Mapping[str, Any]) -> Iterator[tuple[str, Problem]]:
     for key, function in given.items():
         if not callable(function):
             hint = "give a function, or the result itself in `inputs`"
-            yield Problem(f"`replace` has {on_one_line(function)} for `{key}`", hint=hint)
+            yield key, Problem(f"`replace` has {on_one_line(function)} for `{key}`", hint=hint)
 
 
-def _of_variables(variables: Mapping[str, Any]) -> Iterator[Problem]:
+def _of_variables(variables: Mapping[str, Any]) -> Iterator[tuple[str, Problem]]:
     for name, value in variables.items():
         if not isinstance(value, _VARIABLE) or isinstance(value, BundleVariable) or not _has_text(value):
             hint = "give a string, a number, a boolean or a path"
-            yield Problem(f"the bundle variable `{name}` is {on_one_line(value)}", hint=hint)
+            yield name, Problem(f"the bundle variable `{name}` is {on_one_line(value)}", hint=hint)
 
 
 def _has_text(value: Any) -> bool:
@@ -133,24 +136,34 @@ def _has_text(value: Any) -> bool:
         return False
 
 
-def _of_secrets(given: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield problems of secrets; their values are not shown."""
+def _of_secrets(given: Mapping[str, Any]) -> Iterator[tuple[str, Problem]]:
+    """Yield problems of secrets by their names; their values are not shown."""
     names: dict[str, list[str]] = {}
     for name, value in given.items():
         found = secrets.named(name)
         if found is None:
             hint = 'secrets={"scope/key": "value"}, of letters, digits, `_`, `-`, `.` and `@`'
-            yield Problem(f"the secret {on_one_line(name)} is not of the form `scope/key`", hint=hint)
+            yield name, Problem(f"the secret {on_one_line(name)} is not of the form `scope/key`", hint=hint)
             continue
         names.setdefault(found.name, []).append(name)
+        what = f"the value of the secret `{name}`"
         if not isinstance(value, str):
-            yield Problem(f"the value of the secret `{name}` is of the type {type(value).__name__}", hint="give a str")
+            yield name, Problem(f"{what} is of the type {type(value).__name__}", hint="give a str")
         elif not _fits_environment(value):
-            what = f"the value of the secret `{name}` has a zero byte or half of a surrogate pair"
-            yield Problem(what, hint="secrets are passed through the environment, which can't hold that: leave it out")
+            hint = "secrets are passed through the environment, which can't hold that: leave it out"
+            yield name, Problem(f"{what} has a zero byte or half of a surrogate pair", hint=hint)
     for alike in names.values():
         if len(alike) > 1:
-            yield Problem(f"{listed(alike)} are one secret: the platform ignores case", hint="give it once")
+            yield alike[0], Problem(f"{listed(alike)} are one secret: the platform ignores case", hint="give it once")
+
+
+_ENTRIES: dict[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, Problem]]]] = {
+    "task_values": _of_task_values,
+    "replace": _of_functions,
+    "variables": _of_variables,
+    "secrets": _of_secrets,
+}
+"""The problems of the values of each option, by their keys."""
 
 
 def _fits_environment(value: str) -> bool:

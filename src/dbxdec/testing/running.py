@@ -102,6 +102,8 @@ class Run:
                 return self._taken_as_done(task, given)
         try:
             with self._kept():
+                if task.key not in self._given.replace or task.each is not None:
+                    self._flow.refuse_absent(task, self._flow.known, self._flow.not_run(task))
                 return self._python(task) if task.kind == "python" else self._other(task)
         except Exception as error:  # noqa: BLE001 - of the author's function: the caller raises it, or shows it
             return self._failed(task, task.key, error)

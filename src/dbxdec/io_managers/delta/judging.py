@@ -250,12 +250,17 @@ def _failed(found: Sequence[Outcome]) -> list[tuple[Expectation, str]]:
     return [(one.expectation, one.why) for one in found if one.why is not None]
 
 
-def facts(found: Collection[Outcome | RuleOutcome]) -> dict[str, Any]:
-    """Return outcomes as a commit states them, by their names: an expectation may have that of a contract's rule."""
-    told: dict[str, Any] = {}
+def named(found: Collection[Outcome | RuleOutcome]) -> dict[str, Outcome | RuleOutcome]:
+    """Return outcomes by names that differ: an expectation may have that of a contract's rule."""
+    told: dict[str, Outcome | RuleOutcome] = {}
     for one in found:
-        told[f"contract {one.name}" if one.name in told else one.name] = one.facts()
+        told[f"contract {one.name}" if one.name in told else one.name] = one
     return told
+
+
+def facts(found: Collection[Outcome | RuleOutcome]) -> dict[str, Any]:
+    """Return outcomes as a commit states them, by their names."""
+    return {name: one.facts() for name, one in named(found).items()}
 
 
 @contextmanager

@@ -91,6 +91,7 @@ class PolarsFiles(FilesIoManager):
         return options
 
     def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> pl.LazyFrame:
+        place = places.absolute(place)  # the frame is collected by a function that may change the working directory
         return self.frame_at(polars_stores.foreign(place) if facts is None else place, facts)
 
     def check_stored(

@@ -1,0 +1,67 @@
+"""A task's function may change the working directory: relative places stay where they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from dbxdec import job, task
+from dbxdec.io_managers import PolarsDeltaIoManager, PolarsParquetIoManager
+from dbxdec.model import places
+from dbxdec.testing import run_job
+
+lake = PolarsDeltaIoManager("lake", mode="append")
+files = PolarsParquetIoManager("lake", mode="overwrite")
+
+
+@task(io_manager=files)
+def first(elsewhere: str) -> pl.DataFrame:
+    os.chdir(elsewhere)
+    return pl.DataFrame({"a": [1, 2]})
+
+
+@task(io_manager=lake)
+def second(first: pl.LazyFrame, elsewhere: str) -> pl.DataFrame:
+    os.chdir(elsewhere)
+    return first.collect().with_columns(place=pl.lit(lake.uri("other")))
+
+
+@task(io_manager=lake)
+def third(second: pl.LazyFrame, elsewhere: str) -> pl.LazyFrame:
+    os.chdir(elsewhere)
+    return second
+
+
+@job
+def moving(elsewhere: str) -> None:
+    third(second(first(elsewhere), elsewhere), elsewhere)
+
+
+def test_results_are_stored_and_read_below_the_folder_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the function has gone nothing is written, and what it reads there is what upstream tasks stored."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    for folder in (home, elsewhere):
+        folder.mkdir()
+    monkeypatch.chdir(home)
+    run_job(moving, in_memory=False, elsewhere=str(elsewhere))
+    found = pl.read_delta(str(home / "lake/third")).sort("a")
+    assert found.to_dict(as_series=False) == {"a": [1, 2], "place": [str(home / "lake/other")] * 2}
+    assert list(elsewhere.iterdir()) == []
+    assert places.here("lake/third") == "lake/third"
+
+
+def test_only_relative_paths_are_below_the_folder_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of a catalog, remote and absolute places are what they are."""
+    monkeypatch.delenv(places.ROOT, raising=False)
+    with places.relative_to(os.getcwd()):
+        assert places.here("lake/a") == "lake/a"
+        folder = os.getcwd()
+        monkeypatch.chdir(tmp_path)
+        assert places.here("lake/a") == os.path.join(folder, "lake/a")
+        for place in ("main.gold.a", "s3://bucket/a", "/lake/a", "file:///lake/a", ""):
+            assert places.here(place) == place
