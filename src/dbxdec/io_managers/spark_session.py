@@ -181,7 +181,8 @@ def said_by_check(error: BaseException) -> str | None:
 
 # A rule of a table, and the values that violate it.
 _VIOLATED = re.compile(
-    r"\[DELTA_(?:VIOLATE_CONSTRAINT_WITH_VALUES|NOT_NULL_CONSTRAINT_VIOLATED|NEW_CHECK_CONSTRAINT_VIOLATION)\]"
+    r"\[(?:DELTA_(?:VIOLATE_CONSTRAINT_WITH_VALUES|NOT_NULL_CONSTRAINT_VIOLATED|NEW_CHECK_CONSTRAINT_VIOLATION"
+    r"|EXCEED_CHAR_VARCHAR_LIMIT)|EXCEED_LIMIT_LENGTH)\]"
     r"[^\n]*(?:\n - [^\n]*)*"
 )
 
