@@ -56,6 +56,15 @@ def test_a_table_with_known_features_is_tried_without_a_commit(path: Place) -> N
     assert len(list(Path(path.uri, "_delta_log").glob("*.json"))) == 1
 
 
+@with_spark
+@spark_tools.needs_made_columns
+def test_a_look_at_a_table_with_an_identity_makes_no_commit(path: Place) -> None:
+    """Delta would store a file without rows in each preflight."""
+    path.spark.sql(f"CREATE TABLE delta.`{path.uri}` (id BIGINT GENERATED ALWAYS AS IDENTITY, x BIGINT) USING delta")
+    path.manager("append").preflight(output(path.uri, receipt("2")))
+    assert len(list(Path(path.uri, "_delta_log").glob("*.json"))) == 1
+
+
 @pytest.mark.parametrize("name", ["DELTA_EXCEED_CHAR_VARCHAR_LIMIT", "EXCEED_LIMIT_LENGTH"])
 def test_strings_that_are_longer_than_their_column_are_named_without_a_stack(name: str) -> None:
     """CHAR(n) and VARCHAR(n) are rules of a table, as constraints are."""
