@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta import folder_names
-from dbxdec.io_managers.delta.polars import column_values, table_log
+from dbxdec.io_managers.delta.polars import column_values, table_log, wide_timestamps
 from dbxdec.io_managers.polars_frames import cast, named, nodes
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def scan(table: DeltaTable) -> pl.LazyFrame:
 
     schema = schema_of(table)
     if any(_is_rounded(kind) for kind in schema.values()) or _may_miss_vectors(table):
+        return scan_files(table, schema)
+    if wide_timestamps.doubtful(table, schema):
         return scan_files(table, schema)
     if not table.metadata().partition_columns or _paths_tell(table):
         return pl.scan_delta(table)
