@@ -201,6 +201,11 @@ def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
             f"rows of {'the result' if 'NEW_CHECK' not in said else 'the table'} violate a rule of {uri}: {said}",
             hint="filter or mend them in the task" if "NEW_CHECK" not in said else "mend the rows, or change the rule",
         )
+    if name.startswith("DELTA_CANNOT_MODIFY_APPEND_ONLY"):
+        return RunError(
+            f"the table {uri} is append-only (`delta.appendOnly`), but this write changes or removes rows",
+            hint='use mode="append", or a merge that only inserts; or unset the property',
+        )
     if name.startswith("DELTA_INVALID_PARTITION_COLUMN_NAME"):
         return RunError(
             f"{uri} can't be partitioned by a column of this name: {first_line(error)}",

@@ -77,6 +77,14 @@ def test_strings_that_are_longer_than_their_column_are_named_without_a_stack(nam
     assert found.problems[0].hint == "filter or mend them in the task"
 
 
+def test_a_write_that_an_append_only_table_refuses_is_one_sentence() -> None:
+    """A merge, or an overwrite by a function that is not annotated, comes as far as Delta."""
+    said = "[DELTA_CANNOT_MODIFY_APPEND_ONLY] This table is configured to only allow appends. Use 'ALTER TABLE null'."
+    found = explained(Exception(said), "lake/t", "write")
+    assert found is not None
+    assert found.problems[0].message.startswith("the table lake/t is append-only (`delta.appendOnly`)")
+
+
 @with_spark
 def test_tables_that_can_not_be_overwritten_are_named(table: Place) -> None:
     """Tables that only take appends, views, and tables of other formats are refused before the function runs."""
