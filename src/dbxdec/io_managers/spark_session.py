@@ -181,7 +181,8 @@ def said_by_check(error: BaseException) -> str | None:
 
 # A rule of a table, and the values that violate it.
 _VIOLATED = re.compile(
-    r"\[DELTA_(?:VIOLATE_CONSTRAINT_WITH_VALUES|NOT_NULL_CONSTRAINT_VIOLATED|NEW_CHECK_CONSTRAINT_VIOLATION)\]"
+    r"\[(?:DELTA_(?:VIOLATE_CONSTRAINT_WITH_VALUES|NOT_NULL_CONSTRAINT_VIOLATED|NEW_CHECK_CONSTRAINT_VIOLATION"
+    r"|EXCEED_CHAR_VARCHAR_LIMIT)|EXCEED_LIMIT_LENGTH)\]"
     r"[^\n]*(?:\n - [^\n]*)*"
 )
 
@@ -199,6 +200,11 @@ def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
         return RunError(
             f"rows of {'the result' if 'NEW_CHECK' not in said else 'the table'} violate a rule of {uri}: {said}",
             hint="filter or mend them in the task" if "NEW_CHECK" not in said else "mend the rows, or change the rule",
+        )
+    if name.startswith("DELTA_CANNOT_MODIFY_APPEND_ONLY"):
+        return RunError(
+            f"the table {uri} is append-only (`delta.appendOnly`), but this write changes or removes rows",
+            hint='use mode="append", or a merge that only inserts; or unset the property',
         )
     if name.startswith("DELTA_INVALID_PARTITION_COLUMN_NAME"):
         return RunError(

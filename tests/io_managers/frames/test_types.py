@@ -414,6 +414,15 @@ def test_values_that_only_duckdb_has_are_refused(expression: str) -> None:
         found.collect()
 
 
+def test_a_connection_takes_other_queries_after_rows_are_refused() -> None:
+    """A retry in the same process may use the same connection, while the error of the first try is still there."""
+    with duckdb.connect() as con:
+        endless = conversions.taken(con.sql("SELECT DATE 'infinity' AS c"), "what the task `t` returned")
+        with pytest.raises(RunError) as error:
+            endless.collect()
+        assert con.sql("SELECT 1").fetchall() == [(1,)], error
+
+
 @pytest.mark.parametrize("expression", ["NULL::DATE", "DATE '9999-12-31'", "TIME '23:59:59.999999'", "[]::DATE[]"])
 def test_the_last_days_and_times_are_taken(expression: str) -> None:
     """And no value at all."""

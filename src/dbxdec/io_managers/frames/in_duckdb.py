@@ -90,10 +90,11 @@ def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
 
     def run() -> Iterator[pl.DataFrame]:
         reader: pa.RecordBatchReader = rows.to_arrow_reader(batches.ROWS)
-        for batch in reader:
-            named = batch.rename_columns(names)
-            arrow_values.refuse_lost(named, what, is_lost=arrow_values.is_endless)
-            yield in_arrow.frame_of(named)
+        with reader:  # a connection takes no other query while rows of one are left
+            for batch in reader:
+                named = batch.rename_columns(names)
+                arrow_values.refuse_lost(named, what, is_lost=arrow_values.is_endless)
+                yield in_arrow.frame_of(named)
 
     return batches.lazily(schema, run)
 

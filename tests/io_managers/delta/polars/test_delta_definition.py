@@ -8,12 +8,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Field, Schema
+from deltalake.schema import PrimitiveType
 
 from dbxdec import DeltaMerge, column
 from dbxdec.errors import RunError, TargetExistsError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.contexts import WriteResult
+from dbxdec.io_managers.delta.polars import generated
 from delta_tools import output, receipt, wanted
 
 TS = dt.datetime(2024, 1, 2, 3, tzinfo=dt.UTC)
@@ -204,3 +206,41 @@ def test_readers_of_the_run_get_its_rows(tmp_path: Path) -> None:
     found = PolarsDeltaIoManager("unused").read(wanted(tmp_path / "t", receipt("2")))
     assert isinstance(found, pl.DataFrame)
     assert found["amount"].to_list() == [2.0]
+
+
+UNLIKE = [
+    "date_format(ts, 'yyyy-MM')", "substring(s, 0, 2)", "left(s, -1)", "n / 2", "CAST(ts AS STRING)", "ts::STRING",
+    "CAST(ts AS BIGINT)", "CAST(amount AS STRING)", "year(ts)", "concat(s, 'x')", "upper(date_format(ts, 'MM'))",
+]  # fmt: skip
+ALIKE = [
+    "CAST(ts AS DATE)", "cast(`ts` as date)", "CAST(CAST(ts AS DATE) AS STRING)", "date_trunc('MONTH', ts)",
+    "n * 2 + 1", "n % 3", "1.5", "n IN (1, 2)", "CASE WHEN (n > 1) THEN (1) ELSE (0) END", "CAST(n AS STRING)",
+    "upper(s) || ' / year(x)'", "substring(s, 1, 4)", "coalesce(s, '')", "CAST(amount AS DECIMAL(10, 2))",
+]  # fmt: skip
+KINDS = {"ts": pl.Datetime("us", "UTC"), "s": pl.String(), "n": pl.Int32(), "amount": pl.Float64()}
+
+
+@pytest.mark.parametrize("expression", UNLIKE)
+def test_generated_columns_that_spark_computes_otherwise_are_refused(tmp_path: Path, expression: str) -> None:
+    """delta-rs would store 'yyyy-MM' as the month, without an error; a table of Spark's is named by preflight."""
+    message = r"the generated column `made` of .* delta-rs may make other values than Spark"
+    table = tmp_path / "t"
+    kinds = {"ts": "timestamp", "s": "string", "n": "integer", "amount": "double", "made": "string"}
+    fields = [
+        Field(
+            name, PrimitiveType(kind), metadata={"delta.generationExpression": expression} if name == "made" else None
+        )
+        for name, kind in kinds.items()
+    ]
+    DeltaTable.create(str(table), Schema(fields))
+    with pytest.raises(RunError, match=message):
+        PolarsDeltaIoManager("unused", mode="append").preflight(output(table))
+    with pytest.raises(RunError, match=message):
+        write(tmp_path / "new", pl.DataFrame(schema=KINDS), columns={"made": column(generated=expression)})
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("expression", ALIKE)
+def test_generated_columns_that_both_engines_compute_alike_are_taken(expression: str) -> None:
+    """Each was tried with delta-rs and Spark."""
+    generated.refuse_others({"made": expression}, KINDS, "t")

@@ -8,8 +8,8 @@ import tempfile
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import polars as pl
 import pytest
@@ -26,6 +26,9 @@ from dbxdec.io_managers.polars_frames import named
 from delta_tools import output, receipt, wanted
 from object_storage import ObjectStorage
 from thorough import examples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 ODD = [
@@ -259,28 +262,52 @@ def deletion_vector(*rows: int) -> dict[str, Any]:
 )
 def test_deleted_rows_are_those_of_their_own_file(tmp_path: Path, paths: list[str]) -> None:
     """DuckDB, Polars and others number the files of each folder anew."""
-    table = tmp_path / "größe t"
+    table = with_deleted_row(tmp_path / "größe t", {paths[0]: "a", paths[1]: "b"})
+    found = PolarsDeltaIoManager(str(tmp_path)).read(wanted(table))
+    assert sorted(found.rows()) == [("a", 0), ("b", 10), ("b", 11)]
+
+
+@pytest.mark.parametrize("partition", ["a b", "10:00", "ü"])
+def test_deleted_rows_stay_deleted_in_folders_with_encoded_names(tmp_path: Path, partition: str) -> None:
+    """The folders are those of Spark, which tell Polars the values."""
+    table = with_deleted_row(
+        tmp_path / "t", {f"p={quote(quote(partition))}/f.parquet": partition, "p=z/f.parquet": "z"}
+    )
+    found = PolarsDeltaIoManager(str(tmp_path)).read(wanted(table))
+    assert sorted(found.rows()) == sorted([(partition, 0), ("z", 10), ("z", 11)])
+
+
+@pytest.mark.parametrize("name", ["my table", "100%", "größe", "plain"])
+def test_deleted_rows_stay_deleted_in_a_table_with_an_odd_place(tmp_path: Path, name: str) -> None:
+    """The log has plain paths, but the place of the table is encoded in those of its deletion vectors."""
+    table = with_deleted_row(tmp_path / name, {"f.parquet": None})
+    assert PolarsDeltaIoManager(str(tmp_path)).read(wanted(table))["x"].to_list() == [0]
+
+
+def with_deleted_row(table: Path, paths: Mapping[str, str | None]) -> Path:
+    """Make a table with two rows in each of the files at `paths`, without the second row of the first file.
+
+    The values are those of its partitions `p`; with None it has none.
+    """
     features = {"readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}
-    schema = {
-        "type": "struct",
-        "fields": [
-            {"name": "p", "type": "string", "nullable": True, "metadata": {}},
-            {"name": "x", "type": "long", "nullable": True, "metadata": {}},
-        ],
-    }
-    metadata = {"id": "a", "format": {"provider": "parquet", "options": {}}, "partitionColumns": ["p"]}
+    parted = None not in paths.values()
+    kinds = {**({"p": "string"} if parted else {}), "x": "long"}
+    fields = [{"name": name, "type": kind, "nullable": True, "metadata": {}} for name, kind in kinds.items()]
+    partitions = ["p"] if parted else []
+    metadata = {"id": "a", "format": {"provider": "parquet", "options": {}}, "partitionColumns": partitions}
+    schema = json.dumps({"type": "struct", "fields": fields})
     actions: list[dict[str, Any]] = [
         {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, **features}},
-        {"metaData": {**metadata, "schemaString": json.dumps(schema), "configuration": {}, "createdTime": 1}},
+        {"metaData": {**metadata, "schemaString": schema, "configuration": {}, "createdTime": 1}},
     ]
-    for number, (path, value) in enumerate(zip(paths, "ab", strict=True)):
+    for number, (path, value) in enumerate(paths.items()):
         file = table / unquote(path)
-        file.parent.mkdir(parents=True)
-        pl.DataFrame({"x": [10 * number, 10 * number + 1]}).write_parquet(file)
-        add = {"path": path, "partitionValues": {"p": value}, "size": file.stat().st_size, "modificationTime": 1}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pl.DataFrame({"x": [10 * number, 10 * number + 1]}).write_parquet(file, mkdir=True)
+        values = {"p": value} if parted else {}
+        add = {"path": path, "partitionValues": values, "size": file.stat().st_size, "modificationTime": 1}
         actions.append({"add": {**add, "dataChange": True, "stats": '{"numRecords":2}'}})
     actions[2]["add"]["deletionVector"] = deletion_vector(1)
     (table / "_delta_log").mkdir()
     (table / "_delta_log" / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)))
-    found = PolarsDeltaIoManager(str(tmp_path)).read(wanted(table))
-    assert sorted(found.rows()) == [("a", 0), ("b", 10), ("b", 11)]
+    return table

@@ -174,6 +174,22 @@ def test_a_file_where_the_table_should_be_says_so(table: Path) -> None:
         manager().write(output(table), frame(1))
 
 
+@pytest.mark.parametrize("rule", ["year(x) > 0", "x rlike '1'"])
+def test_a_constraint_that_only_spark_can_evaluate_says_so(tmp_path: Path, rule: str) -> None:
+    """Spark has made it, and delta-rs knows neither all functions of Spark nor all operators."""
+    made = DeltaTable.create(str(tmp_path / "t"), pl.DataFrame(schema={"x": pl.String}).to_arrow().schema)
+    made.alter.add_constraint({"rule": "x = 'old'"})
+    log = tmp_path / "t" / "_delta_log" / f"{1:020}.json"
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    for action in actions:
+        if "metaData" in action:
+            action["metaData"]["configuration"]["delta.constraints.rule"] = rule
+    log.write_text("\n".join(map(json.dumps, actions)))
+    io = PolarsDeltaIoManager("unused", mode="append")
+    with pytest.raises(RunError, match="delta-rs can't evaluate a rule of the table"):
+        io.write(output(tmp_path / "t"), pl.DataFrame({"x": ["1"]}))
+
+
 def test_a_damaged_log_says_so(table: Path) -> None:
     """A log that is no JSON is named as damaged."""
     manager().write(output(table), frame(1))

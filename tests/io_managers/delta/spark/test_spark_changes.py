@@ -288,6 +288,31 @@ class TestAppends:
         assert rows(added.read(added.plan("1", adopted={"new": "1"}))["new"]) == [(1, 5), (2, 6), (3, 7)]
 
     @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("statement", "changes"),
+        [
+            ("UPDATE {} SET k = 7", [(1, None, "update_preimage"), (7, None, "update_postimage")]),
+            ("DELETE FROM {} WHERE x IS NULL", [(1, None, "delete")]),
+        ],
+    )
+    def test_a_change_in_the_partition_of_nulls(
+        self, path: Place, tmp_path: Path, statement: str, changes: list[Any]
+    ) -> None:
+        """Spark names no value of such a partition where it removes a file: these are no other partitions."""
+        at = Place(path.spark, str(tmp_path / "source"), path.kind)
+        nulls = path.sql("1 AS k, CAST(NULL AS INT) AS x")
+        nulls.write.format("delta").partitionBy("x").save(at.uri)
+        fed(at)
+        task_ = reader(path, at, FEED)
+        task_.run("1", make=lambda new: new.select("k", "x").limit(0))
+        sql(at, statement)
+        sql(at, "ALTER TABLE {} SET TBLPROPERTIES ('my.own' = '1')")
+        keep = "k", "x", "_change_type"
+        seen: list[Any] = []
+        task_.run("2", make=then(seen, lambda new: new.select("k", "x").limit(0), lambda new: rows(new.select(*keep))))
+        assert sorted(seen[0]) == changes
+
+    @pytest.mark.slow
     def test_a_change_of_before_other_partitions(self, path: Place, tmp_path: Path) -> None:
         """Of single rows only the feed tells, which has lost the values: that is an error, not null."""
         at = Place(path.spark, str(tmp_path / "source"), path.kind)

@@ -18,7 +18,7 @@ from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
 from dbxdec.io_managers.delta.spark.manager import SparkDelta, SparkDeltaIoManager
 from dbxdec.io_managers.files.spark import SparkParquetIoManager
 from dbxdec.io_managers.running import running
-from dbxdec.io_managers.spark_session import is_frame, session
+from dbxdec.io_managers.spark_session import explained, is_frame, session
 from dbxdec.model import variables
 from dbxdec.model.secrets import secret
 from spark_tools import Place, needs_spark, output, receipt, wanted
@@ -54,6 +54,35 @@ def test_a_table_with_known_features_is_tried_without_a_commit(path: Place) -> N
     path.write("append", "1", path.frame(1), write_options={"delta.enableDeletionVectors": "true"})
     path.manager("append").preflight(output(path.uri, receipt("2")))
     assert len(list(Path(path.uri, "_delta_log").glob("*.json"))) == 1
+
+
+@with_spark
+@spark_tools.needs_made_columns
+def test_a_look_at_a_table_with_an_identity_makes_no_commit(path: Place) -> None:
+    """Delta would store a file without rows in each preflight."""
+    path.spark.sql(f"CREATE TABLE delta.`{path.uri}` (id BIGINT GENERATED ALWAYS AS IDENTITY, x BIGINT) USING delta")
+    path.manager("append").preflight(output(path.uri, receipt("2")))
+    assert len(list(Path(path.uri, "_delta_log").glob("*.json"))) == 1
+
+
+@pytest.mark.parametrize("name", ["DELTA_EXCEED_CHAR_VARCHAR_LIMIT", "EXCEED_LIMIT_LENGTH"])
+def test_strings_that_are_longer_than_their_column_are_named_without_a_stack(name: str) -> None:
+    """CHAR(n) and VARCHAR(n) are rules of a table, as constraints are."""
+    said = f'[{name}] Value "abcd" exceeds char/varchar type length limitation.'
+    found = explained(
+        Exception(f"An error occurred while calling o1.save.\n: DeltaException: {said}\n\tat org"), "t", "write"
+    )
+    assert found is not None
+    assert found.problems[0].message == f"rows of the result violate a rule of t: {said}"
+    assert found.problems[0].hint == "filter or mend them in the task"
+
+
+def test_a_write_that_an_append_only_table_refuses_is_one_sentence() -> None:
+    """A merge, or an overwrite by a function that is not annotated, comes as far as Delta."""
+    said = "[DELTA_CANNOT_MODIFY_APPEND_ONLY] This table is configured to only allow appends. Use 'ALTER TABLE null'."
+    found = explained(Exception(said), "lake/t", "write")
+    assert found is not None
+    assert found.problems[0].message.startswith("the table lake/t is append-only (`delta.appendOnly`)")
 
 
 @with_spark

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.delta import exact, folder_names
-from dbxdec.io_managers.delta.polars import features, scan, storage
+from dbxdec.io_managers.delta.polars import features, scan, storage, wide_timestamps
 from dbxdec.io_managers.polars_frames import cast, named, watched
 
 if TYPE_CHECKING:
@@ -105,13 +105,18 @@ def refuse_negative_decimals(
 
 
 def refuse_rewrites(table: DeltaTable, uri: str) -> None:
-    """Raise RunError if delta-rs can't rewrite rows of `table`: it would write wrong partitions, or leave old rows."""
+    """Raise RunError if delta-rs can't rewrite rows of `table`.
+
+    It would write wrong partitions or timestamps, or leave old rows.
+    """
     import polars as pl
 
     features.refuse_paths(table, uri)
 
     schema, partitions = pl.Schema(table.schema()), table.metadata().partition_columns
     _refuse_names(partitions, uri)
+    places = [scan.place_of(table, path) for path in wide_timestamps.doubtful(table, schema)]
+    wide_timestamps.refuse_rewrite(table, schema, places, uri)
     decimals = [name for name in partitions if isinstance(schema[name], pl.Decimal)]
     if not decimals:
         return

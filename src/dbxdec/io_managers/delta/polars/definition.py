@@ -11,7 +11,7 @@ from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.definition import is_same
 from dbxdec.io_managers.delta.patience import Patience
-from dbxdec.io_managers.delta.polars import storage, table_log
+from dbxdec.io_managers.delta.polars import generated, storage, table_log
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left
 
@@ -40,6 +40,8 @@ def create(target: Target, schema: Mapping[str, pl.DataType], frame: pl.DataFram
 
     wanted = target.definition
     wanted.refuse_unknown(schema, "the result", task=target.receipt.id.task)
+    expressions = {name: one.generated for name, one in wanted.columns.items() if one.generated is not None}
+    generated.refuse_others(expressions, {**frame.collect_schema(), **schema}, target.context.uri)
     kinds = dict(schema)
     for name, one in wanted.columns.items():
         if name not in kinds and one.generated is not None:

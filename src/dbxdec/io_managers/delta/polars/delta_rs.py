@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dbxdec.io_managers.delta.polars import predicates, stream, table_log
 from dbxdec.io_managers.delta.polars.schemas import unsigned_field
 from dbxdec.io_managers.delta.polars.spilling import once_only
-from dbxdec.io_managers.delta.polars.storage import refusals
+from dbxdec.io_managers.delta.polars.storage import refusals, rules_of
 from dbxdec.io_managers.delta.receipts import of_partitions
 from dbxdec.io_managers.polars_frames import named
 
@@ -87,8 +87,8 @@ def sink(
             os.environ.setdefault(name, value)
         # The errors of the query come from the task, and are raised first.
         whole_frame = nullcontext(frame) if spilled else stream.whole_or_nothing(frame)
-        with whole_frame as rows, clear:
+        with whole_frame as rows, clear, rules_of(target.context.uri):
             rows.sink_delta(place, mode=mode, storage_options=storage, delta_write_options=given)
     else:
-        with clear:
+        with clear, rules_of(target.context.uri):
             frame.write_delta(place, mode=mode, storage_options=storage, delta_write_options=given)

@@ -13,7 +13,17 @@ from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, 
 from dbxdec.io_managers.delta import crossing, definition, expectation_problems, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
-from dbxdec.io_managers.delta.polars import cursors, features, notes, once, scan, storage, table_log, write_options
+from dbxdec.io_managers.delta.polars import (
+    cursors,
+    features,
+    generated,
+    notes,
+    once,
+    scan,
+    storage,
+    table_log,
+    write_options,
+)
 from dbxdec.io_managers.delta.polars import definition as table_definition
 from dbxdec.io_managers.delta.polars.reader import PolarsResults
 from dbxdec.io_managers.delta.polars.target import Target
@@ -299,6 +309,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         merges = context.returns is None or not _MERGES.isdisjoint(context.returns)
         if merges or self.mode != "ignore":
             features.refuse_write(table, context.uri, mode="merge" if merges else self.mode)
+            generated.refuse_others(table_definition.computed(table), pl.Schema(table.schema()), context.uri)
         if merges:
             return
         if self.mode == "error" and once.done_before(table, context.receipt) is None and not target.is_shell(table):

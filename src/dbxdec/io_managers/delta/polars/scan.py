@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta import folder_names
-from dbxdec.io_managers.delta.polars import column_values, table_log
+from dbxdec.io_managers.delta.polars import column_values, table_log, wide_timestamps
 from dbxdec.io_managers.polars_frames import cast, named, nodes
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PARTITION = "partition."
 _EXACT_DIGITS = 15
+# Paths that are spelled the same whether encoded or not, and in the name of a folder "column=value".
+_PLAIN = re.compile(r"[A-Za-z0-9._~=/-]*")
 
 
 def scan(table: DeltaTable) -> pl.LazyFrame:
@@ -30,7 +32,9 @@ def scan(table: DeltaTable) -> pl.LazyFrame:
     import polars as pl
 
     schema = schema_of(table)
-    if any(_is_rounded(kind) for kind in schema.values()):
+    if any(_is_rounded(kind) for kind in schema.values()) or _may_miss_vectors(table):
+        return scan_files(table, schema)
+    if wide_timestamps.doubtful(table, schema):
         return scan_files(table, schema)
     if not table.metadata().partition_columns or _paths_tell(table):
         return pl.scan_delta(table)
@@ -45,6 +49,21 @@ def _is_rounded(kind: pl.DataType) -> bool:
     import polars as pl
 
     return any(isinstance(node, pl.Decimal) and node.precision > _EXACT_DIGITS for node in nodes(kind))
+
+
+def _may_miss_vectors(table: DeltaTable) -> bool:
+    """Return whether `pl.scan_delta` may give back deleted rows.
+
+    It looks for the deletion vector of a file by its path, where one of the two is encoded, and the other may not be.
+    """
+    if not _has_vectors(table):
+        return False
+    root = table.table_uri.partition("://")[2] or table.table_uri
+    return not all(map(_PLAIN.fullmatch, [root, *files_of(table)["path"]]))
+
+
+def _has_vectors(table: DeltaTable) -> bool:
+    return "deletionVectors" in (table.protocol().reader_features or ())
 
 
 def schema_of(table: DeltaTable) -> pl.Schema:
@@ -146,7 +165,7 @@ def _deleted(table: DeltaTable) -> dict[str, pl.Series]:
     """Return the numbers of the rows that deletion vectors remove, by the URIs of the files that have them."""
     import polars as pl
 
-    if "deletionVectors" not in (table.protocol().reader_features or ()):
+    if not _has_vectors(table):
         return {}
     vectors = pl.DataFrame(table.deletion_vectors())
     return {

@@ -89,6 +89,7 @@ _ODD = re.compile(rf"[#?\[\]|^\x00-\x1f\x7f{_BACKSLASH}]|%[0-9A-Fa-f]{{2}}")
 # Polars knows the home folder and this form of a URL, and delta-rs does not: files and log would lie apart.
 _HALF = re.compile(r"~(?=/|$)|file:")
 _FEATURE = re.compile(r"Feature '(?P<name>[^']+)' is not supported")
+_UNEVALUATED = re.compile(r"Invalid function '|Unsupported ast node|sql parser error")
 # Errors that another try of the same commit can't fix.
 _HOPELESS = re.compile(r"append-only|able features")
 
@@ -217,3 +218,20 @@ def refusals(uri: str, doing: Doing, full_name: Callable[[str], str] = str) -> I
         if found is None:
             raise
         raise found from error
+
+
+@contextmanager
+def rules_of(uri: str) -> Iterator[None]:
+    """Raise RunError for a constraint of a table that delta-rs can't evaluate: it is SQL of Spark."""
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except DeltaError as error:
+        if not _UNEVALUATED.search(str(error)):
+            raise
+        raise RunError(
+            f"delta-rs can't evaluate a rule of the table {uri}, which is SQL of Spark: {said(error)}",
+            hint="write the table through Spark (SparkDeltaIoManager), or give it a constraint with functions that "
+            "both know",
+        ) from error

@@ -77,6 +77,7 @@ class Definition:
     version: int
     configuration: Mapping[str, str]
     schema: str
+    partitions: tuple[str, ...]
 
 
 def definition_of(frame: Any, spark: Any, properties: Iterable[str] = ()) -> Definition | None:
@@ -88,7 +89,9 @@ def definition_of(frame: Any, spark: Any, properties: Iterable[str] = ()) -> Def
         found = snapshot.metadata()
         options = {name: found.configuration().get(name) for name in properties}
         given = {name: str(option.get()) for name, option in options.items() if option.isDefined()}
-        return Definition(str(found.id()), int(snapshot.version()), given, str(found.schemaString()))
+        names = found.partitionColumns()
+        partitions = tuple(str(names.apply(number)) for number in range(names.size()))
+        return Definition(str(found.id()), int(snapshot.version()), given, str(found.schemaString()), partitions)
     except Exception as error:  # noqa: BLE001 - a view, or a platform whose Delta has other classes
         log.debug("Spark does not tell the definition of a table: %s", first_line(error))
         return None

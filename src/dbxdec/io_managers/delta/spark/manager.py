@@ -55,6 +55,7 @@ DELTA_MERGE = "dbxdec.DeltaMerge"
 _MERGES = frozenset({MERGE, DELTA_MERGE})
 # Every Delta that has these can write them (Delta protocol, "Valid Feature Names in Table Features").
 _KNOWN_FEATURES = frozenset({"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "generatedColumns"})
+_IDENTITY = "identityColumns"
 # Options of Spark's writer that dbxdec sets itself, and what to write instead.
 _OWN_OPTIONS = {
     "mergeSchema": '`schema="add-columns"`',
@@ -241,7 +242,8 @@ class SparkDelta(DeltaIoManager):
         detail = table.detail()
         if detail is None:
             return
-        if not detail.features <= _KNOWN_FEATURES:
+        # Into a table with an identity column Delta appends no rows as a file without rows, in a commit.
+        if not detail.features <= _KNOWN_FEATURES and _IDENTITY not in detail.features:
             write.check_writable(table)
         # A function without a return annotation may return a merge, which any mode executes.
         if context.returns is None or set(context.returns) & _MERGES:

@@ -156,8 +156,17 @@ class NewRows:
         if stored is None:
             return False
         now = {stored.name(name) for name in self._detail.partitions}
-        told = [one.get("partitionValues") for one in (*commit.added, *commit.removed, *commit.changes)]
-        return any(partition is not None and set(partition) != now for partition in told)
+        told, removed = (
+            [set(one["partitionValues"]) for one in actions if one.get("partitionValues") is not None]
+            for actions in ((*commit.added, *commit.changes), commit.removed)
+        )
+        if any(names != now for names in told) or any(names - now for names in removed):
+            return True
+        if all(names == now for names in removed):
+            return False
+        # Spark leaves out nulls where it removes a file, so only the definition of before tells.
+        before = self._log.definition(commit.version - 1, self._at(commit.version - 1))
+        return before is None or {stored.name(name) for name in before.partitions} != now
 
     def _of_moved(self, commits: Sequence[SourceCommit]) -> list[Any]:
         """Return the changes of such commits by their files, since Spark's feed has null for their partitions."""

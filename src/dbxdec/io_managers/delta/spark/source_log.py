@@ -206,7 +206,10 @@ def _ranges(low: str, high: str) -> list[str]:
     return found + after
 
 
-_METADATA = "metaData STRUCT<id: STRING, configuration: MAP<STRING, STRING>, schemaString: STRING>"
+_METADATA = (
+    "metaData STRUCT<id: STRING, configuration: MAP<STRING, STRING>, schemaString: STRING, "
+    "partitionColumns: ARRAY<STRING>>"
+)
 
 
 def _definition(spark: Any, folder: str, version: int) -> Definition | None:
@@ -223,4 +226,5 @@ def _definition(spark: Any, folder: str, version: int) -> Definition | None:
     if not rows:
         return None
     newest = max(rows, key=lambda row: row["number"])
-    return Definition(newest["id"], version, newest["configuration"] or {}, newest["schemaString"])
+    partitions = tuple(newest["partitionColumns"] or ())
+    return Definition(newest["id"], version, newest["configuration"] or {}, newest["schemaString"], partitions)
