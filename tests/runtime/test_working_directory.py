@@ -58,7 +58,7 @@ def test_results_are_stored_and_read_below_the_folder_of_the_run(
 def test_only_relative_paths_are_below_the_folder_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables of a catalog, remote and absolute places are what they are."""
     monkeypatch.delenv(places.ROOT, raising=False)
-    with places.relative_to(os.getcwd()):
+    with places.kept():
         assert places.here("lake/a") == "lake/a"
         folder = os.getcwd()
         monkeypatch.chdir(tmp_path)

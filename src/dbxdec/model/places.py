@@ -33,10 +33,10 @@ def resolved(template: str) -> str:
 
 
 @contextmanager
-def relative_to(folder: str) -> Iterator[None]:
-    """Let relative places of the block be below `folder`, also after a change of the working directory."""
+def kept() -> Iterator[None]:
+    """Let relative places of the block stay where they are, also after a change of the working directory."""
     global _folder
-    before, _folder = _folder, folder
+    before, _folder = _folder, _current()
     try:
         yield
     finally:

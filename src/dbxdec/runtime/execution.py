@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import field, replace
@@ -51,7 +50,7 @@ class Execution:
     def environment(self) -> ExitStack:
         """Return the context managers for the task's own code: its context, its variables and its receipt."""
         stack = ExitStack()
-        stack.enter_context(places.relative_to(os.getcwd()))
+        stack.enter_context(places.kept())
         stack.enter_context(one_connection())
         stack.enter_context(context.entered(self.run))
         stack.enter_context(variables.using(self.variables, live=True))
