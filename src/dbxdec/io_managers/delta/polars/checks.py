@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.delta import exact, folder_names
-from dbxdec.io_managers.delta.polars import features, scan, storage, wide_timestamps
+from dbxdec.io_managers.delta.polars import features, scan, spellings, storage, wide_timestamps
 from dbxdec.io_managers.polars_frames import cast, named, watched
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def refuse_rewrites(table: DeltaTable, uri: str) -> None:
 
     schema, partitions = pl.Schema(table.schema()), table.metadata().partition_columns
     _refuse_names(partitions, uri)
+    spellings.refuse_rewrite(scan.spellings_of(table, schema), uri)
     places = [scan.place_of(table, path) for path in wide_timestamps.doubtful(table, schema)]
     wide_timestamps.refuse_rewrite(table, schema, places, uri)
     decimals = [name for name in partitions if isinstance(schema[name], pl.Decimal)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta import source_commits
-from dbxdec.io_managers.delta.polars import column_values, scan, table_log
+from dbxdec.io_managers.delta.polars import column_values, scan, spellings, table_log
 from dbxdec.io_managers.delta.polars.outline import Outline
 from dbxdec.io_managers.delta.source_commits import SourceCommit
 from dbxdec.io_managers.polars_frames import named, watched
@@ -270,12 +270,19 @@ class NewRows:
         for number, name in enumerate(names):
             files[scan.PARTITION + name] = pl.Series([one[number] for one in constants], dtype=schema[name])
         found = pl.DataFrame(files)
+        stored = {name: kind for name, kind in schema.items() if name in self._end.schema and name not in partitions}
+        asked = [
+            place
+            for place, one in zip(files["place"], actions, strict=True)
+            if spellings.is_doubtful(one, stored, self._end.properties)
+        ]
+        spelled = spellings.of_files(dict.fromkeys(asked), stored, options)
         if files["place"].n_unique() == found.height:
-            return scan.scan_places(found, schema, options)
+            return scan.scan_places(found, schema, options, spelled=spelled)
         # A file that was added and later removed is in two changes, and the scan knows its rows by their place.
         layer = pl.int_range(pl.len()).over("place").alias("layer")
         layers = found.with_columns(layer).partition_by("layer", include_key=False)
-        return pl.concat([scan.scan_places(files_of, schema, options) for files_of in layers])
+        return pl.concat([scan.scan_places(files_of, schema, options, spelled=spelled) for files_of in layers])
 
     def _with_feed(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Return rows of the end version as if that version had inserted them."""

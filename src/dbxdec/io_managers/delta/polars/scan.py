@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta import folder_names
-from dbxdec.io_managers.delta.polars import column_values, table_log, wide_timestamps
+from dbxdec.io_managers.delta.polars import column_values, spellings, table_log, wide_timestamps
 from dbxdec.io_managers.polars_frames import cast, named, nodes
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import polars as pl
     from deltalake import DeltaTable
+
+    from dbxdec.io_managers.delta.polars.spellings import Spellings
 
 PARTITION = "partition."
 _EXACT_DIGITS = 15
@@ -32,6 +34,8 @@ def scan(table: DeltaTable) -> pl.LazyFrame:
     import polars as pl
 
     schema = schema_of(table)
+    if spelled := spellings_of(table, schema):
+        return scan_files(table, schema, spelled=spelled)
     if any(_is_rounded(kind) for kind in schema.values()) or _may_miss_vectors(table):
         return scan_files(table, schema)
     if wide_timestamps.doubtful(table, schema):
@@ -73,10 +77,22 @@ def schema_of(table: DeltaTable) -> pl.Schema:
     return pl.Schema(table.schema())
 
 
-def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | None = None) -> pl.LazyFrame:
-    """Return the rows of the table's files, or only of those at the paths `only`, with the partitions of the log."""
+def spellings_of(table: DeltaTable, schema: pl.Schema, only: Collection[str] | None = None) -> Spellings:
+    """Return how the table's files, or only those at the paths `only`, spell columns otherwise."""
+    paths = [path for path in spellings.doubtful(table, schema) if only is None or path in only]
+    return spellings.of_files([place_of(table, path) for path in paths], schema, table._storage_options)
+
+
+def scan_files(
+    table: DeltaTable, schema: pl.Schema, only: Collection[str] | None = None, spelled: Spellings | None = None
+) -> pl.LazyFrame:
+    """Return the rows of the table's files, or only of those at the paths `only`, with the partitions of the log.
+
+    `spelled` is how its files spell columns, where that is known.
+    """
     import polars as pl
 
+    spelled = spellings_of(table, schema, only) if spelled is None else spelled
     files, vectors = files_of(table), _deleted(table)
     if vectors and (lost := vectors.keys() - {_uri_of(table, path) for path in files["path"]}):
         # To go on would give back rows that are deleted.
@@ -91,9 +107,9 @@ def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | Non
     files = files.select(places, pl.col(f"^{re.escape(PARTITION)}.*$"))
     whole = files.filter(pl.Series([rows is None for rows in deleted], dtype=pl.Boolean))
     options = table._storage_options
-    frames = [scan_places(whole, schema, options)] if whole.height else []
+    frames = [scan_places(whole, schema, options, spelled=spelled)] if whole.height else []
     frames += [
-        scan_places(one, schema, options, rows)
+        scan_places(one, schema, options, rows, spelled=spelled)
         for one, rows in zip(files.iter_slices(1), deleted, strict=True)
         if rows is not None
     ]
@@ -101,7 +117,7 @@ def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | Non
 
 
 def scan_added(table: DeltaTable, schema: pl.Schema, adds: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
-    """Return the rows of files that commits added (Delta protocol, "Add File and Remove File")."""
+    """Return the rows of files that commits of tasks added (Delta protocol, "Add File and Remove File")."""
     import polars as pl
 
     adds = list(adds)
@@ -118,11 +134,36 @@ def scan_places(
     schema: pl.Schema,
     storage_options: dict[str, str] | None,
     deleted: pl.Series | None = None,
+    *,
+    spelled: Spellings | None = None,
 ) -> pl.LazyFrame:
     """Return the rows of `files`, a frame of their places and of the values of their partitions.
 
-    `deleted` are the numbers of rows that no longer count; it is given only for a single file.
+    `deleted` are the numbers of rows that no longer count; it is given only for a single file. `spelled` is how files
+    spell columns otherwise.
     """
+    import polars as pl
+
+    if not spelled:
+        return _scan_alike(files, schema, storage_options, deleted, {})
+    groups: dict[tuple[tuple[str, str], ...], list[bool]] = {}
+    kinds = [tuple(sorted(spelled.get(place, {}).items())) for place in files["place"]]
+    for kind in kinds:
+        groups.setdefault(kind, [one == kind for one in kinds])
+    return pl.concat(
+        _scan_alike(files.filter(pl.Series(chosen)), schema, storage_options, deleted, dict(kind))
+        for kind, chosen in groups.items()
+    )
+
+
+def _scan_alike(
+    files: pl.DataFrame,
+    schema: pl.Schema,
+    storage_options: dict[str, str] | None,
+    deleted: pl.Series | None,
+    spelled: Mapping[str, str],
+) -> pl.LazyFrame:
+    """Return the rows of `files`, which all spell columns alike."""
     import polars as pl
 
     partitions = [name.removeprefix(PARTITION) for name in files.columns[1:]]
@@ -130,7 +171,7 @@ def scan_places(
     number, place = f"{free}n", f"{free}p"
     frame = pl.scan_parquet(
         files["place"].to_list(),
-        schema={name: kind for name, kind in schema.items() if name not in partitions},
+        schema={spelled.get(name, name): kind for name, kind in schema.items() if name not in partitions},
         missing_columns="insert",
         extra_columns="ignore",  # partition columns, which some writers store as well
         # As in `pl.scan_delta`: structs of older files lack fields, and other writers use other time units.
@@ -141,6 +182,8 @@ def scan_places(
         hive_partitioning=False,
         storage_options=storage_options,
     )
+    if spelled:
+        frame = frame.rename({own: name for name, own in spelled.items()})
     if deleted is not None:
         frame = frame.join(pl.LazyFrame({number: deleted}), on=number, how="anti")
     if partitions:
