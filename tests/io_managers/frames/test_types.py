@@ -456,3 +456,51 @@ def test_values_of_arrow_beyond_those_of_polars_are_refused(name: str) -> None:
     for data in (found, found.to_reader()):
         with pytest.raises(RunError, match=r"times beyond a day, or seconds beyond all dates, .* in: 'c'"):
             conversions.taken(data, "what the task `t` returned").lazy().collect()
+
+
+def broken(kind: Any = None) -> Any:
+    """An array of strings of which one isn't UTF-8, as Arrow makes it of bytes without looking at them."""
+    return pa.array([b"fine", None, b"\xff\xfe"]).cast(kind or pa.binary()).view(LIKE[kind])
+
+
+LIKE = {None: pa.string(), pa.large_binary(): pa.large_string(), pa.binary_view(): pa.string_view()}
+BROKEN: dict[str, Callable[[], Any]] = {
+    "strings": broken,
+    "large strings": lambda: broken(pa.large_binary()),
+    "views": lambda: broken(pa.binary_view()),
+    "dictionary": lambda: pa.DictionaryArray.from_arrays(pa.array([2, 0], pa.int32()), broken()),
+    "struct": lambda: pa.StructArray.from_arrays([broken()], ["x"]),
+    "list": lambda: pa.ListArray.from_arrays(pa.array([0, 3], pa.int32()), broken()),
+    "map": lambda: pa.MapArray.from_arrays(pa.array([0, 1], pa.int32()), pa.array(["k"]), broken()[2:]),
+    "numbers of a dictionary": lambda: pa.DictionaryArray.from_arrays(
+        pa.array([7], pa.int32()), pa.array(["a"]), safe=False
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("kind", ["table", "reader", "pandas", "narwhals"])
+def test_values_that_are_none_of_their_types_are_refused(name: str, kind: str) -> None:
+    """They would be committed, and nobody could read the table."""
+    found = pa.table({"n": pa.nulls(len(BROKEN[name]()), pa.int8()), "c": BROKEN[name]()})
+    data = {
+        "table": lambda: found,
+        "reader": found.to_reader,
+        "pandas": lambda: pd.DataFrame({"c": pd.arrays.ArrowExtensionArray(found["c"])}),
+        "narwhals": lambda: nw.from_native(found),
+    }[kind]()
+    with pytest.raises(RunError, match=r"has columns whose values are none of their types:\n    c: "):
+        conversions.taken(data, "what the task `t` returned").lazy().collect()
+
+
+def test_strings_that_duckdb_takes_from_arrow_are_looked_at() -> None:
+    """It does not look at them itself where it only passes them on."""
+    found = duckdb.connect().from_arrow(pa.table({"c": broken()}))
+    with pytest.raises(RunError, match=r"values are none of their types:\n    c: .*UTF8"):
+        conversions.taken(found, "what the task `t` returned").collect()
+
+
+def test_bytes_beside_the_rows_of_a_part_are_not_looked_at() -> None:
+    """Only what is stored must be right, and what is null is not stored."""
+    found = pa.table({"c": broken()})[:2]
+    assert conversions.taken(found, "what the task `t` returned")["c"].to_list() == ["fine", None]

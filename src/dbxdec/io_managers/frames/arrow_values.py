@@ -50,6 +50,27 @@ def refuse_lost(data: pa.Table | pa.RecordBatch, what: str, *, is_lost: Callable
         )
 
 
+def refuse_broken(data: pa.Table | pa.RecordBatch, what: str) -> None:
+    """Raise RunError, with their columns, for values that are none of their types, such as strings that aren't UTF-8.
+
+    Arrow does not look at them, nor does Polars: they would be stored, and nobody could read the file.
+    """
+    import pyarrow as pa
+
+    wrong: dict[str, str] = {}
+    for name in data.schema.names:
+        try:
+            data.column(name).validate(full=True)
+        except pa.ArrowException as error:
+            wrong[name] = str(error).splitlines()[0]
+    if wrong:
+        lines = "".join(f"\n    {name}: {said}" for name, said in wrong.items())
+        raise RunError(
+            f"{what} has columns whose values are none of their types:{lines}",
+            hint="where bytes were taken for strings, decode them, or make the column binary",
+        )
+
+
 def _ends(array: pa.Array) -> tuple[int, int]:
     """Return the least and the greatest of the numbers that an array's values are; 0 if it has none."""
     import pyarrow as pa

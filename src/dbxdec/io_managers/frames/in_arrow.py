@@ -65,6 +65,7 @@ def of_table(table: pa.Table, what: str) -> pl.DataFrame:
     """Return a table as a Polars frame. `what` describes the table in errors."""
     schema_of(table.schema, what)
     arrow_values.refuse_lost(table, what)
+    arrow_values.refuse_broken(table, what)
     return frame_of(table)
 
 
@@ -91,8 +92,9 @@ def of_reader(found: pa.RecordBatchReader, what: str) -> pl.LazyFrame:
             )
         begun = True
         for batch in found:
-            refuse_other(frame := frame_of(batch), schema, what)
             arrow_values.refuse_lost(batch, what)
+            arrow_values.refuse_broken(batch, what)
+            refuse_other(frame := frame_of(batch), schema, what)
             yield frame
 
     return batches.lazily(schema, run)

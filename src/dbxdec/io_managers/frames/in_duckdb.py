@@ -94,6 +94,7 @@ def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
             for batch in reader:
                 named = batch.rename_columns(names)
                 arrow_values.refuse_lost(named, what, is_lost=arrow_values.is_endless)
+                arrow_values.refuse_broken(named, what)
                 yield in_arrow.frame_of(named)
 
     return batches.lazily(schema, run)
