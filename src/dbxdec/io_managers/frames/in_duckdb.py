@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 _LOST = frozenset({"interval", "bit", "time with time zone"})
 # Arrow has them as Decimal(38, 0), whether a number has so few digits or not.
 _HUGE = frozenset({"hugeint", "uhugeint"})
+_TOO_BIG = re.compile(r"Could not cast value (-?\d+) to DECIMAL\(38,0\)")
 _NESTED = frozenset({"list", "array", "struct", "map", "union"})
 
 
@@ -89,8 +92,9 @@ def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
         ) from error
 
     def run() -> Iterator[pl.DataFrame]:
-        reader: pa.RecordBatchReader = rows.to_arrow_reader(batches.ROWS)
-        with reader:  # a connection takes no other query while rows of one are left
+        with _explained(found, what):
+            reader: pa.RecordBatchReader = rows.to_arrow_reader(batches.ROWS)
+        with reader, _explained(found, what):  # a connection takes no other query while rows of one are left
             for batch in reader:
                 named = batch.rename_columns(names)
                 arrow_values.refuse_lost(named, what, is_lost=arrow_values.is_endless)
@@ -98,6 +102,22 @@ def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
                 yield in_arrow.frame_of(named)
 
     return batches.lazily(schema, run)
+
+
+@contextmanager
+def _explained(found: duckdb.DuckDBPyRelation, what: str) -> Iterator[None]:
+    """Raise RunError for a number that is too big; other errors of the query pass as they are."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        if (big := _TOO_BIG.search(str(error))) is None or all(kind.id not in _HUGE for kind in found.types):
+            raise
+        raise RunError(
+            f"{what} has the number {big[1]}, which has more than the 38 digits that can be stored",
+            hint="cast the column in the query, such as to DOUBLE or VARCHAR",
+        ) from error
 
 
 def _survives(kind: Any, *, inside: bool = False) -> bool:
