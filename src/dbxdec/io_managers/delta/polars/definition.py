@@ -11,7 +11,7 @@ from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.definition import is_same
 from dbxdec.io_managers.delta.patience import Patience
-from dbxdec.io_managers.delta.polars import generated, storage, table_log
+from dbxdec.io_managers.delta.polars import expressions, storage, table_log
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left
 
@@ -40,8 +40,10 @@ def create(target: Target, schema: Mapping[str, pl.DataType], frame: pl.DataFram
 
     wanted = target.definition
     wanted.refuse_unknown(schema, "the result", task=target.receipt.id.task)
-    expressions = {name: one.generated for name, one in wanted.columns.items() if one.generated is not None}
-    generated.refuse_others(expressions, {**frame.collect_schema(), **schema}, target.context.uri)
+    computed = {name: one.generated for name, one in wanted.columns.items() if one.generated is not None}
+    kinds = {**frame.collect_schema(), **schema}
+    expressions.refuse_generated(computed, kinds, target.context.uri)
+    expressions.refuse_constraints(wanted.constraints, None if computed else kinds, target.context.uri)
     kinds = dict(schema)
     for name, one in wanted.columns.items():
         if name not in kinds and one.generated is not None:
@@ -80,6 +82,7 @@ def adjust(target: Target, table: DeltaTable) -> None:
 
     Raises RunError, with nothing changed, for what can't be changed, and where rows contradict a new constraint.
     """
+    import polars as pl
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     uri, patience = target.context.uri, Patience()
@@ -87,6 +90,8 @@ def adjust(target: Target, table: DeltaTable) -> None:
         names = [field.name for field in table.schema().fields]
         target.definition.refuse_unknown(names, uri, task=target.receipt.id.task, new=False)
     refuse(target.definition, table, uri)
+    known = None if target.schema == "add-columns" else pl.Schema(table.schema())
+    expressions.refuse_constraints(target.definition.constraints, known, uri)
     done: set[str] = set()
     while (change := next((one for one in changes(target.definition, table) if one[0] not in done), None)) is not None:
         said, run = change
@@ -163,8 +168,12 @@ def changes(definition: Definition, table: DeltaTable) -> Iterator[tuple[str, Ca
         if _rule(definition, field.name, "not_null") is False and not field.nullable:
             yield f"{field.name} may be null", partial(alter.drop_column_not_null, field.name)
     for name, condition in definition.constraints.items():
-        before = there.get(f"delta.constraints.{name}")
-        if not is_same(before, condition) and _normal(table, before) != _normal(table, condition):
+        before = there.get(expressions.CONSTRAINT + name)
+        if is_same(before, condition):
+            continue
+        if _normal(table, before) == _normal(table, condition):
+            yield f"the text of the constraint {name}: {condition}", partial(_spell, table, name, condition)
+        else:
             yield f"constraint {name}: {condition}", partial(_constrain, table, name, condition, before)
 
 
@@ -182,8 +191,8 @@ def _written(schema: str, condition: str) -> str:
         try:
             table = DeltaTable.create(folder, Schema.from_json(schema))
             table.alter.add_constraint({"it": condition})
-            return str(table.metadata().configuration["delta.constraints.it"])
-        except DeltaError:
+            return str(table.metadata().configuration[f"{expressions.CONSTRAINT}it"])
+        except (DeltaError, ValueError):
             return condition
 
 
@@ -200,12 +209,25 @@ def _constrain(table: DeltaTable, name: str, condition: str, before: str | None)
     except DeltaError as error:
         if before is not None:
             table.alter.add_constraint({name: before})
+            _spell(table, name, before)
         if "Invalid data found" not in str(error):
             raise
         raise RunError(
             f"rows of {table.table_uri} do not meet the constraint `{name}`, {condition}, that its task wants",
             hint="mend the rows, or give the constraint another condition",
         ) from error
+    _spell(table, name, condition)
+
+
+def _spell(table: DeltaTable, name: str, condition: str) -> None:
+    """Give a constraint of the table the text that its author wrote.
+
+    delta-rs keeps constraints in its own spelling, which others read as something else, and so does it itself: 12.3 for
+    a decimal column becomes '12300'::decimal(10, 3), and names in double quotes are strings to Spark.
+    """
+    table.update_incremental()
+    if not is_same(expressions.of_table(table).get(name), condition):
+        table.alter.set_table_properties({expressions.CONSTRAINT + name: condition}, raise_if_not_exists=False)
 
 
 def keep_comments(table: DeltaTable, before: Mapping[str, str], *, uri: str) -> None:

@@ -15,8 +15,8 @@ from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.polars import (
     cursors,
+    expressions,
     features,
-    generated,
     notes,
     once,
     scan,
@@ -303,13 +303,19 @@ class PolarsDeltaIoManager(DeltaIoManager):
         if context.returns == ("deltalake.TableMerger",):
             merge.refuse_unseen(target)
         table = target.open()
+        wanted = target.definition.constraints
         if table is None:
+            expressions.refuse_constraints(wanted, None, context.uri)
             return
         # A function without a return annotation may return a merge, which any mode executes.
         merges = context.returns is None or not _MERGES.isdisjoint(context.returns)
         if merges or self.mode != "ignore":
             features.refuse_write(table, context.uri, mode="merge" if merges else self.mode)
-            generated.refuse_others(table_definition.computed(table), pl.Schema(table.schema()), context.uri)
+            schema = pl.Schema(table.schema())
+            expressions.refuse_generated(table_definition.computed(table), schema, context.uri)
+            kept = {name: one for name, one in expressions.of_table(table).items() if name not in wanted}
+            expressions.refuse_constraints(kept, schema, context.uri, there=True)
+            expressions.refuse_constraints(wanted, schema if self.schema == "strict" else None, context.uri)
         if merges:
             return
         if self.mode == "error" and once.done_before(table, context.receipt) is None and not target.is_shell(table):
