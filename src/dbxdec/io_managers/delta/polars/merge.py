@@ -15,7 +15,7 @@ from dbxdec.io_managers.delta import judging
 from dbxdec.io_managers.delta.expectations import EXPECT
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns
 from dbxdec.io_managers.delta.patience import Patience
-from dbxdec.io_managers.delta.polars import checks, cursors, definition, once, schemas, storage, table_log
+from dbxdec.io_managers.delta.polars import checks, cursors, definition, lengths, once, schemas, storage, table_log
 from dbxdec.io_managers.delta.polars.direct import commit
 from dbxdec.io_managers.delta.polars.predicates import quoted
 from dbxdec.io_managers.delta.polars.spilling import once_only
@@ -172,6 +172,9 @@ def _merge(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFram
         rows = frame.lazy().collect(engine="streaming")
         parts = [name for column, name in merge.copied(schema) if column in table.metadata().partition_columns]
         checks.for_delta_rs(rows, parts, uri=uri)
+        kinds = lengths.of_table(table)
+        copied = merge.copied(schema)
+        lengths.refuse_longer(rows, {name: kinds[column] for column, name in copied if column in kinds}, uri=uri)
         try:
             if _grow(target, merge, schema, table):
                 continue

@@ -15,6 +15,7 @@ from dbxdec.io_managers.delta.polars import (
     checks,
     definition,
     delta_rs,
+    lengths,
     once,
     predicates,
     scan,
@@ -53,6 +54,7 @@ class Rows:
         self._given = self._frame = frame
         self._schema: dict[str, pl.DataType] = {}
         self._slice: dict[str, Any] = {}
+        self._lengths: dict[str, str] = {}
         self._stored: tuple[object, list[DataFile]] | None = None
         self._kept = ExitStack()
         self._conditions: Conditions | None = None
@@ -89,6 +91,7 @@ class Rows:
             known = {name: kind for name, kind in there.items() if name in given or name not in computed}
             columns.compare(given, schemas.shapes(known), policy=target.schema, uri=target.context.uri)
         schemas.check_partitions(schema, partitions, task=task)
+        self._lengths = {} if table is None or target.schema == "replace" else lengths.of_table(table)
         if slice_ is not None:
             self._slice = checks.exact_slice(slice_, schema, partitions)
             if not self._will_drop:
@@ -249,7 +252,8 @@ class Rows:
 
     def _for_delta_rs(self, partitions: Sequence[str]) -> pl.DataFrame | pl.LazyFrame:
         self.judge()
-        return checks.for_delta_rs(self._frame, partitions, uri=self._target.context.uri)
+        uri = self._target.context.uri
+        return lengths.refuse_longer(checks.for_delta_rs(self._frame, partitions, uri=uri), self._lengths, uri=uri)
 
     def judge(self) -> None:
         """Leave only rows that the table expects, before anything of it is written. The query runs once.
