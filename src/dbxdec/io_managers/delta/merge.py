@@ -149,7 +149,9 @@ class DeltaMerge:
         """The key columns; none where `on` is a condition."""
         if not isinstance(self.on, str):
             return tuple(self.on)
-        is_name = _NAME.fullmatch(self.on) or ("." not in self.on and self.on in _columns(self.source))
+        # A condition may be a column of truth values: `source.changed`.
+        may_be_name = self.on.partition(".")[0].strip() not in (SOURCE, TARGET)
+        is_name = _NAME.fullmatch(self.on) or (may_be_name and self.on in _columns(self.source))
         return (self.on,) if is_name else ()
 
     @property

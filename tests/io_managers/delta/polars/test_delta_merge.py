@@ -295,6 +295,32 @@ def test_key_columns_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert {row[0] for row in rows(tmp_path / "t")} == {1, 2}
 
 
+@pytest.mark.parametrize("name", ["a.b", "a.b.c", "a b", "Ünö", 'a"b', "a\\b"])
+def test_one_key_column_of_any_name_is_no_condition(tmp_path: Path, name: str) -> None:
+    """It is a column of the source, also where the source has a column `a` with a field `b`."""
+    for run, value in (("1", 1), ("2", 2)):
+        rows_ = pl.DataFrame({name: [7], "v": [value], "a": [{"b": 8}]})
+        assert DeltaMerge(rows_, on=name).keys == (name,)
+        merge(tmp_path / "t", DeltaMerge(rows_, on=name), run)
+    assert rows(tmp_path / "t") == [(7, 2, {"b": 8})]
+
+
+def test_a_truth_value_of_the_source_is_a_condition() -> None:
+    """`source` and `target` are the names of the frames in conditions."""
+    assert DeltaMerge(pl.DataFrame({"id": [1], "ok": [True]}), on="source.ok").keys == ()
+    assert DeltaMerge(pl.DataFrame({"source.ok": [True]}), on="source.ok").keys == ()
+
+
+@pytest.mark.parametrize("name", ["a`b", "`ab`"])
+@pytest.mark.parametrize("is_key", [True, False])
+def test_names_that_delta_rs_takes_for_quoted_ones_are_refused(tmp_path: Path, name: str, *, is_key: bool) -> None:
+    """By their name, before the table is made."""
+    frame = pl.DataFrame({"id": [1], name: [2]})
+    with pytest.raises(RunError, match="columns with backticks in their names, which delta-rs takes for quotes"):
+        merge(tmp_path / "t", DeltaMerge(frame, on=[name] if is_key else "id"))
+    assert not (tmp_path / "t").exists()
+
+
 KEYS = st.one_of(st.none(), st.integers(0, 4))
 FRAMES = st.dictionaries(st.integers(0, 5), st.integers(-9, 9), max_size=5)
 

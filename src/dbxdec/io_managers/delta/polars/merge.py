@@ -198,6 +198,12 @@ def _merge(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFram
 def _check(target: Target, merge: DeltaMerge, there: Mapping[str, pl.DataType]) -> None:
     """Raise RunError if the columns of the source, the clauses and the table do not fit together."""
     schema, task = merge.source.collect_schema(), target.receipt.id.task
+    if quoting := [name for name in schema if "`" in name]:
+        raise RunError(
+            f"the source of the DeltaMerge of the task `{task}` has columns with backticks in their names, which "
+            f"delta-rs takes for quotes: {listed(quoting)}",
+            hint="rename them, or merge through Spark (SparkDeltaIoManager)",
+        )
     merge.refuse_unknown(schema, [*there, *(schema if target.schema == "add-columns" else ())], task=task)
     # The table may have columns that the source lacks: they keep their values, or are null.
     given, known = schemas.shapes(schema), schemas.shapes(there)
