@@ -11,7 +11,7 @@ import pytest
 import spark_tools
 from dbxdec import DeltaMerge
 from dbxdec.errors import NotWrittenError, RunError
-from dbxdec.io_managers.contexts import ItemWrite, Rows
+from dbxdec.io_managers.contexts import ItemWrite, Rows, WriteResult
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
 
 pytestmark = needs_spark
@@ -188,6 +188,26 @@ class TestProof:
         for _ in range(2):
             path.manager().write(output(path.uri, receipt("1", attempt=2)), path.merge((1, 1)))
         assert rows(path.manager().read(wanted(path.uri))) == [(1, 11)]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("kind", ["append", "merge"])
+    @pytest.mark.parametrize("attempt", [1, 2])
+    def test_a_write_that_a_restore_has_undone_is_made_again(self, path: Place, kind: str, attempt: int) -> None:
+        """Also by an attempt with the number of the one that made it: Spark drops it by its identifier at first."""
+        path.write("append", "1", path.pairs((1, 1)))
+
+        def again(number: int) -> WriteResult:
+            new: Any = path.pairs((2, 2))
+            return path.write("append", "2", new if kind == "append" else DeltaMerge(new, on="k"), attempt=number)
+
+        again(1)
+        for _ in range(2):
+            path.spark.sql(f"RESTORE TABLE delta.`{path.uri}` TO VERSION AS OF 0")
+            assert path.stored == [1]
+            assert again(attempt).version is not None
+            assert path.stored == [1, 2]
+        assert "already written" in again(attempt).note
+        assert path.stored == [1, 2]
 
     @pytest.mark.slow
     def test_what_another_build_wrote_is_refused_without_harm_to_others(self, path: Place) -> None:

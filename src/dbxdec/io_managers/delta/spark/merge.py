@@ -216,18 +216,19 @@ def _marked(table: SparkTable, context: OutputContext, merge: DeltaMerge, *, aga
 
 
 def _with_transaction(
-    table: SparkTable, context: OutputContext, run: Callable[[], list[Any] | None]
+    table: SparkTable, context: OutputContext, run: Callable[[], list[Any] | None], undone: Trail | None = None
 ) -> WriteResult | None:
     """Run a merge unless an earlier attempt has; meanwhile the session carries the write's transaction.
 
-    Returns None, with nothing done, if the session does not accept the settings.
+    `undone` is what the log says of the write where it is known that a RESTORE has undone it. Returns None, with
+    nothing done, if the session does not accept the settings.
     """
     receipt = context.receipt
     if receipt.progress is not None and (done := cursors.committed(table, receipt)) is not None:
         return done
     mark, left = uuid.uuid4().hex, Left("merge")
     began = time.time_ns() // 1_000_000
-    trail = table.find(receipt.id) if receipt.attempt > 1 and receipt.progress is None else Trail()
+    trail = undone or (table.find(receipt.id) if receipt.attempt > 1 and receipt.progress is None else Trail())
     once = write.next_transaction(trail, receipt)
     with settings(table.spark, write.transaction_settings(receipt, left, once=once, write=mark)) as taken:
         if not taken:
@@ -245,9 +246,12 @@ def _with_transaction(
         return WriteResult(None, outcome[0]["num_affected_rows"], "merged into another table")
     if receipt.progress is not None:
         return cursors.dropped(table, receipt)
-    found = found or table.find(receipt.id).found.get(receipt.id)
+    trail = Trail(found={receipt.id: found}) if found is not None else table.find(receipt.id)
+    found = trail.found.get(receipt.id)
     if found is not None:
         return messages.already(found, receipt, table.uri)
+    if undone is None and receipt.id in trail.undone:
+        return _with_transaction(table, context, run, trail)
     return outcomes.already_without_receipt()
 
 

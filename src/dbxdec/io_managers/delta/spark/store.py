@@ -15,7 +15,7 @@ from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.expectations import UNJUDGED
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
-from dbxdec.io_managers.delta.receipts import Left
+from dbxdec.io_managers.delta.receipts import Left, Trail
 from dbxdec.io_managers.delta.slices import Slice
 from dbxdec.io_managers.delta.spark import computed, cursors, definition, messages, predicates, schemas, write
 from dbxdec.io_managers.delta.spark.judged import JudgedRows
@@ -98,9 +98,12 @@ class FrameWrite:
             pause(attempt)
         raise AssertionError("unreachable")
 
-    def _once(self, frame: Any, detail: Detail | None, rows: JudgedRows) -> WriteResult:
-        """Try once, on the table as it is now. Raises the engine's error on a conflict with another writer."""
-        receipt, table = self.context.receipt, self.table
+    def _once(self, frame: Any, detail: Detail | None, rows: JudgedRows, *, undone: Trail | None = None) -> WriteResult:
+        """Try once, on the table as it is now. Raises the engine's error on a conflict with another writer.
+
+        `undone` is what the log says of the write where it is known that a RESTORE has undone it.
+        """
+        given, receipt, table = frame, self.context.receipt, self.table
         if detail is None:
             schemas.check_storable(frame.schema, self.partitions, task=self.task)
             frame = rows.before_table(frame)
@@ -129,7 +132,7 @@ class FrameWrite:
         # Distinguishes this write from another one of the same attempt.
         mark = uuid.uuid4().hex
         left = self._left(detail)
-        proof = write.write_options(receipt, left, once=self._transaction(detail), write=mark)
+        proof = write.write_options(receipt, left, once=self._transaction(detail, undone), write=mark)
         began = time.time_ns() // 1_000_000
         if detail is None:
             self._create(frame, {**self.options, **proof})
@@ -145,11 +148,14 @@ class FrameWrite:
         # Spark dropped the rows, since this write was committed before.
         if receipt.progress is not None:
             return cursors.dropped(table, receipt)
-        found = found or table.find(receipt.id).found.get(receipt.id)
+        trail = Trail(found={receipt.id: found}) if found is not None else table.find(receipt.id)
+        found = trail.found.get(receipt.id)
         if found is not None:
             return messages.already(found, receipt, table.uri)
         if self.mode == "ignore":
             return self._keep()
+        if undone is None and receipt.id in trail.undone:
+            return self._once(given, table.detail(), rows, undone=trail)
         return outcomes.already_without_receipt()
 
     def _judged(self, frame: Any, detail: Detail, rows: JudgedRows) -> Any:
@@ -196,11 +202,13 @@ class FrameWrite:
     def _slice(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return columns.spelled_as(values, self.table.frame().columns)
 
-    def _transaction(self, detail: Detail | None) -> int | None:
+    def _transaction(self, detail: Detail | None, undone: Trail | None) -> int | None:
         """Return the version of the write's transaction; None for a write that may be repeated."""
         receipt = self.context.receipt
         if self.mode == "overwrite":
             return write.rising_transaction(self.table, receipt) if receipt.id.key else None
+        if undone is not None:
+            return write.next_transaction(undone, receipt)
         if detail is None or receipt.attempt <= 1:
             return 1
         return write.next_transaction(self.table.find(receipt.id), receipt)
