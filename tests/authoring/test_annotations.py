@@ -186,6 +186,24 @@ def test_a_type_parameter_of_a_function_may_be_anything(head: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        (TypeVar("T"), ()),
+        (TypeVar("T", bound="Frame"), ("authored.Frame",)),
+        (TypeVar("T", bound=Optional["Frame"]), ("authored.Frame",)),
+        (TypeVar("T", "Frame", int), ("authored.Frame", "int")),
+        (TypeVar("T", bound=List["int"]), ("list",)),
+    ],
+)
+def test_a_type_variable_is_what_it_may_stand_for(variable: Any, expected: tuple[str, ...]) -> None:
+    """It allows its constraints, or its bound; one without either allows anything."""
+    assert type_names(variable) == expected
+    found = typehints.of_parameter(annotated(list[variable]), "x")
+    assert found is not None
+    assert found.element().type_names == expected
+
+
+@pytest.mark.parametrize(
     ("annotation", "text"),
     [
         (Optional["Frame"], "Frame | None"),
