@@ -332,6 +332,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         core = self.metadata.core
         refusals.check_settings(self, build_data, version)
         with noted(problems):
+            refusals.check_directory(self.build_config)
+        with noted(problems):
             resources_file.check_replaceable(Path(self.root), config.resources)
         known = not any("extra-libraries" in str(problem.where) for problem in problems)
         if known or any(text.startswith("dbxdec") for text in core.dependencies):  # which may be among the libraries

@@ -12,6 +12,9 @@ from dbxdec.errors import ConfigError, Problem
 # Set by the bundle's CLI for builds of its artifacts, which it starts after reading the resources.
 _BUNDLE_VARIABLE = "DATABRICKS_CLI_PATH"
 
+# The bundle's CLI looks for the files of libraries and artifacts by patterns, which have no other spelling of these.
+_PATTERN_SIGNS = "*?[\\"
+
 
 def why_unnameable(root: Path, version: str, directory: Path, configured: Path) -> str | None:
     """Return why resources can't name a wheel of `version` in `directory`; None if it stays where it is.
@@ -25,6 +28,8 @@ def why_unnameable(root: Path, version: str, directory: Path, configured: Path) 
         return "this is the content of an sdist"
     if not directory.is_relative_to(root):
         return "the wheel is not in the project"
+    if (sign := pattern_sign(root, directory)) is not None:
+        return f"a bundle would take `{sign}` in the name of its folder for a pattern"
     if directory == configured.resolve():
         return None
     inside = [directory, *directory.parents][: len(directory.relative_to(root).parts)]
@@ -36,6 +41,13 @@ def why_unnameable(root: Path, version: str, directory: Path, configured: Path) 
         if folder.name.startswith(".") or (folder / "CACHEDIR.TAG").exists():
             return f"{folder} belongs to a tool"
     return None
+
+
+def pattern_sign(root: Path, directory: Path) -> str | None:
+    """Return what a bundle takes for a pattern in the path of `directory` from `root`, in which it is."""
+    root, directory = root.resolve(), directory.resolve()
+    path = directory.relative_to(root).as_posix() if directory.is_relative_to(root) else ""
+    return next((sign for sign in _PATTERN_SIGNS if sign in path), None)
 
 
 def started_by_bundle() -> bool:
