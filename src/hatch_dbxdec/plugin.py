@@ -295,10 +295,9 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         """
         inside.require_admitted()
         found, problems = config.sound(Path(self.root, "pyproject.toml"))
-        before = len(problems)
         with noted(problems):
             refusals.check_options(self.config)
-        if found is None or len(problems) > before:
+        if found is None or not config.OF_DISCOVERY.isdisjoint(self.config):
             raise ConfigError(problems)
         return found, problems
 
