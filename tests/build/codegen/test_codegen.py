@@ -659,6 +659,12 @@ class TestRefused:
                 "has a password or a token in https://***@h, of `libraries[1].pypi`",
             ),
             (
+                on_cluster(
+                    BASIC, libraries=[{"pypi": {"package": "Polars ==1.0"}}, {"pypi": {"package": "polars==1.1"}}]
+                ),
+                "has the libraries `Polars==1.0` and `polars==1.1`, which exclude each other",
+            ),
+            (
                 jobs_with(continuous={"pause_status": "UNPAUSED"}, max_concurrent_runs=2),
                 "`max_concurrent_runs` is 2 in a continuous job",
             ),

@@ -36,6 +36,8 @@ _PATH_OPTION = re.compile(
 )
 _OPTION = re.compile(r"(^|\s)--?[A-Za-z0-9-]+([\s|=]|$)")
 
+ONE_VERSION = "pip installs one version of a package: keep one of them"
+
 
 def normalised(dependency: str) -> str:
     """Return `dependency` in the form that the CLI reads correctly; unchanged if `refusals` has a finding."""
@@ -61,10 +63,23 @@ def is_wheel(dependency: str) -> bool:
     return dependency.endswith(".whl") and _AT_URL.match(dependency) is None
 
 
-def conflicts(dependencies: Iterable[Any]) -> list[Finding]:
-    """Return the packages that `dependencies` ask for in several versions at once, as (message, hint)."""
+def conflicts(dependencies: Iterable[Any], written: Iterable[Any]) -> list[Finding]:
+    """Return the packages that `dependencies` ask for in several versions at once, as (message, hint).
+
+    Only those of which `written`, a part of the dependencies, asks for one are returned.
+    """
+    authors = {normalised(text) for text in written if isinstance(text, str)}
+    return [
+        (f"the dependencies {listed(those)} exclude each other", ONE_VERSION)
+        for those in exclusive(dependencies)
+        if not authors.isdisjoint(those)
+    ]
+
+
+def exclusive(requirements: Iterable[Any]) -> list[list[str]]:
+    """Return those of `requirements` that no version of a package fulfils together, by package."""
     asked: dict[str, list[str]] = {}
-    for text in dict.fromkeys(text for text in dependencies if isinstance(text, str)):
+    for text in dict.fromkeys(normalised(text) for text in requirements if isinstance(text, str)):
         if found := _PACKAGE.fullmatch(text):
             asked.setdefault(re.sub(r"[-_]+", "-", found["name"]).lower(), []).append(text)
     if not any(those[1:] for those in asked.values()):
@@ -72,7 +87,7 @@ def conflicts(dependencies: Iterable[Any]) -> list[Finding]:
     from packaging.requirements import Requirement
     from packaging.version import Version
 
-    findings: list[Finding] = []
+    exclusive: list[list[str]] = []
     for those in asked.values():
         specifiers = {text: Requirement(text).specifier for text in those}
         pins = [(text, one.version) for text, some in specifiers.items() for one in some if one.operator == "=="]
@@ -82,9 +97,8 @@ def conflicts(dependencies: Iterable[Any]) -> list[Finding]:
         ]
         # `1.0+cu118` is what both `==1.0` and `==1.0+cu118` ask for.
         if others and all(one[1:] for one in others):
-            hint = "pip installs one version of a package: keep one of them"
-            findings.append((f"the dependencies {listed(others[0])} exclude each other", hint))
-    return findings
+            exclusive.append(others[0])
+    return exclusive
 
 
 def _is_remote(text: str) -> bool:
