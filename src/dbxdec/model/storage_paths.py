@@ -27,6 +27,8 @@ _MOUNTS = ("/Volumes/", "/dbfs/", "dbfs:/")
 _SHARED = (*_MOUNTS, "/Workspace/")
 # Local paths may start with these schemes and any number of slashes.
 _PATHS_OF_ONE_SLASH = ("dbfs", "file")
+# A cluster of HDFS has a default host, and a memory has none.
+_WITHOUT_BUCKET = ("hdfs", "memory")
 
 
 def misspelt(place: str, io: str | None) -> Iterator[Finding]:
@@ -45,16 +47,25 @@ def misspelt(place: str, io: str | None) -> Iterator[Finding]:
         if near is not None or is_ours(io):
             known = f"schemes are {', '.join(SCHEMES)}"
             yield f"{place}, which has the unknown scheme `{found[1]}`", near or known
+    elif scheme in _WITHOUT_BUCKET and len(slashes) > 2:
+        return
+    elif scheme not in _PATHS_OF_ONE_SLASH and len(slashes) > 2:
+        hint = f"write {found[1]}://<bucket>/{rest}" + (f", or {found[1]}://{rest}" if "/" in rest else "")
+        yield f"{place}, which has {len(slashes)} slashes after `{found[1]}:`, so it names no bucket or container", hint
     elif scheme not in _PATHS_OF_ONE_SLASH and slashes != "//":
-        number = {0: "no slash", 1: "one slash"}.get(len(slashes), f"{len(slashes)} slashes")
-        hint = f"write {found[1]}://{rest}" + (", which begins with the bucket or container" if slashes[2:] else "")
-        yield f"{place}, which has {number} after `{found[1]}:` instead of two", hint
+        number = "one slash" if slashes else "no slash"
+        yield f"{place}, which has {number} after `{found[1]}:` instead of two", f"write {found[1]}://{rest}"
 
 
 def without_bucket(root: str) -> Finding | None:
     """Return what is wrong with the place of all tables if it is a scheme alone; None for others."""
     found = _SCHEME.fullmatch(root)
-    if found is None or found[3] or found[1].lower() in ("file", "dbfs", "memory") or found[1].lower() not in SCHEMES:
+    if (
+        found is None
+        or found[3]
+        or found[1].lower() in (*_PATHS_OF_ONE_SLASH, *_WITHOUT_BUCKET)
+        or found[1].lower() not in SCHEMES
+    ):
         return None
     return f"{root!r}, which names no bucket or container", f"write {found[1]}://<bucket>/<folder>"
 
