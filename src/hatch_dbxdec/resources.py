@@ -7,13 +7,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from dbxdec.build import wheel_names
 from dbxdec.errors import ConfigError, Problem
 
 # Set by the bundle's CLI for builds of its artifacts, which it starts after reading the resources.
 _BUNDLE_VARIABLE = "DATABRICKS_CLI_PATH"
-
-# The bundle's CLI looks for the files of libraries and artifacts by patterns, which have no other spelling of these.
-_PATTERN_SIGNS = "*?[\\"
 
 
 def why_unnameable(root: Path, version: str, directory: Path, configured: Path) -> str | None:
@@ -47,7 +45,7 @@ def pattern_sign(root: Path, directory: Path) -> str | None:
     """Return what a bundle takes for a pattern in the path of `directory` from `root`, in which it is."""
     root, directory = root.resolve(), directory.resolve()
     path = directory.relative_to(root).as_posix() if directory.is_relative_to(root) else ""
-    return next((sign for sign in _PATTERN_SIGNS if sign in path), None)
+    return wheel_names.pattern_sign(path)
 
 
 def started_by_bundle() -> bool:
