@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build.codegen.clusters import cluster_findings, task_findings
-from dbxdec.build.codegen.environments import conflicts, refusals
+from dbxdec.build.codegen.environments import NO_PACKAGE, conflicts, is_package, is_wheel, refusals
 from dbxdec.build.codegen.fields import field_problems, is_reference
 from dbxdec.build.codegen.jobs import is_classic, levels, with_environments
 from dbxdec.build.codegen.libraries import ENVIRONMENT_VERSION, library_findings
@@ -403,10 +403,18 @@ def _environments(job: Job, definition: dict[str, Any]) -> list[Problem]:
 
 
 def check_libraries(libraries: Sequence[str], definitions: Iterable[dict[str, Any]]) -> list[Problem]:
-    """Return the problems of the extra libraries: together, and each of them if a job has them in an environment."""
-    findings = conflicts(libraries, libraries)
-    if any("environments" in definition for definition in definitions):
-        findings += [finding for library in libraries for finding in refusals(library)]
+    """Return the problems of the extra libraries: together, and each of them where the jobs would have it."""
+    definitions = list(definitions)
+    refused = {library: refusals(library) for library in libraries}
+    if not any("environments" in definition for definition in definitions):
+        refused = {}
+    tasks = (level for one in definitions for task in one.get("tasks", ()) for level in levels(task))
+    if any("libraries" in level and "python_wheel_task" in level for level in tasks):
+        for library in libraries:
+            if not refused.get(library) and not is_wheel(library) and not is_package(library):
+                message = f"the library `{library}` is not a package, and a job on a cluster would have it as one"
+                refused[library] = [(message, NO_PACKAGE)]
+    findings = [*conflicts(libraries, libraries), *(finding for some in refused.values() for finding in some)]
     problems = [Problem(message, "tool.dbxdec.extra-libraries", hint) for message, hint in findings]
     return concerning((), problems)
 

@@ -35,8 +35,12 @@ _PATH_OPTION = re.compile(
     r"(?:-(?P<short>[re])[\s=]*|--(?P<long>requirement|editable)[\s=]+)(?P<path>[^\s=].*)", re.DOTALL
 )
 _OPTION = re.compile(r"(^|\s)--?[A-Za-z0-9-]+([\s|=]|$)")
+# The endings of files that list requirements.
+_LISTS = (".txt", ".in")
 
 ONE_VERSION = "pip installs one version of a package: keep one of them"
+
+NO_PACKAGE = "write `name>=1,<2`, or name a wheel by its path"
 
 
 def normalised(dependency: str) -> str:
@@ -61,6 +65,22 @@ def local_file(dependency: str) -> tuple[str, str] | None:
 def is_wheel(dependency: str) -> bool:
     """Return whether `dependency` is the path or the URL of a wheel, not a requirement such as `name @ https://...`."""
     return dependency.endswith(".whl") and _AT_URL.match(dependency) is None
+
+
+def is_package(library: str) -> bool:
+    """Return whether pip takes `library` for a package by itself, as clusters need it: no option, no file."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    text = library.strip()
+    if "${" in text:
+        return True  # only the deploy knows what the bundle makes of it
+    if _OPTION.search(text) or local_file(text) is not None or text.endswith(_LISTS):
+        return False
+    try:
+        Requirement(text)
+    except InvalidRequirement:
+        return _is_remote(text)
+    return True
 
 
 def conflicts(dependencies: Iterable[Any], written: Iterable[Any]) -> list[Finding]:
@@ -146,7 +166,7 @@ def _refused_parts(text: str, requirement: Requirement) -> list[Finding]:
         findings.append((f"{what} has a marker, so a bundle reads it as a file", hint))
     if "." in requirement.name:
         same = requirement.name.replace(".", "-")
-        is_list = text.endswith((".txt", ".in"))
+        is_list = text.endswith(_LISTS)
         hint = f"write `-r {text}`" if is_list else f"write `{same}`, which is the same package to pip"
         findings.append((f"{what} has a name with `.`, which a bundle reads as a file", hint))
     if requirement.url is not None and not _URL.match(requirement.url):

@@ -10,7 +10,7 @@ import re
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.build.codegen.environments import ONE_VERSION, exclusive, is_wheel, normalised
+from dbxdec.build.codegen.environments import NO_PACKAGE, ONE_VERSION, exclusive, is_package, is_wheel, normalised
 from dbxdec.errors import listed
 from dbxdec.model.locked import OWN, of_cluster, of_environment
 from dbxdec.records import dataclass
@@ -55,6 +55,11 @@ def library_findings(libraries: Any, written: Any) -> Iterator[tuple[str, str | 
             for text in filter(None, map(secretive, (one for one in _parts(what) if isinstance(one, str)))):
                 message = f"has a password or a token in {text}, of `libraries[{i}].{kind}`, which everybody could read"
                 yield message, "leave them out, and let the cluster have the password: an index of the workspace"
+    yield from (
+        (f"has the library `{text}`, which is not a package", NO_PACKAGE)
+        for text in _packages(written)
+        if text and secretive(text) is None and not is_package(text)
+    )
     authors = {normalised(text) for text in _packages(written)}
     for those in exclusive(_packages(libraries)):
         if not authors.isdisjoint(those):
