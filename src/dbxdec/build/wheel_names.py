@@ -23,6 +23,11 @@ def pattern_sign(path: str) -> str | None:
     return next((sign for sign in _PATTERN_SIGNS if sign in path), None)
 
 
+def has_plain_letters(name: str) -> bool:
+    """Return whether a wheel's name has only characters that pip allows there, unlike `... (1).whl` of a browser."""
+    return _LETTERS.fullmatch(name) is not None
+
+
 def unfit(wheel: Path, manifest: Manifest, written: str) -> Iterator[Problem]:
     """Yield what keeps a finished wheel from being deployed under its name. `written` is its path in the resources."""
     if not _is_named_for(wheel.name, manifest):
@@ -48,4 +53,4 @@ def _is_named_for(name: str, manifest: Manifest) -> bool:
         return False
     own, found = manifest.version, str(version)
     is_own = found == own or found.startswith(f"{own}." if "+" in own else f"{own}+")  # a deploy appends to it
-    return is_own and project == canonicalize_name(manifest.project) and _LETTERS.fullmatch(name) is not None
+    return is_own and project == canonicalize_name(manifest.project) and has_plain_letters(name)
