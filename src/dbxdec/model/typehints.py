@@ -324,7 +324,7 @@ class _Plain:
         """Resolve names of the definition of `named` in its module."""
         names, module = self._names, sys.modules.get(named.__module__)
         self._within.append(named)
-        if module is not None:
+        if module is not None and module is not typing:  # to which Python gives the type parameters of a function
             self._names = lambda: vars(module)
         try:
             yield
