@@ -389,9 +389,12 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     def _keep_out(self, resources: str | None) -> None:
         """Keep the resources of an earlier build, or what lies in their place, out of both sdist and wheel.
 
-        Keep out the lock files of Emacs too: links that lead nowhere, beside each file that is being edited.
+        Keep out the state of builds and local runs, which has logs and task values: hatchling does not read the
+        .gitignore in it. Keep out the lock files of Emacs too: links that lead nowhere, beside each file that is being
+        edited.
         """
         inside.require_ignore_rules(self.build_config)
+        inside.leave_out_named(self.build_config, f"{files.STATE_FOLDER}/")
         inside.leave_out_named(self.build_config, ".#*")
         for path in (resources, unbuilt.marker_of(resources)) if resources is not None else ():
             inside.leave_out(self.build_config, path)

@@ -187,6 +187,20 @@ class TestResources:
             assert not [name for name in archive.getnames() if "dbxdec.yml" in name]
         assert project.manifest() == first
 
+    def test_the_state_of_local_runs_is_in_neither_archive(self, project: Project) -> None:
+        """Logs and task values are nobody else's, and no build id follows them, without a .gitignore too."""
+        project.edit(
+            "pyproject.toml", 'packages = ["src/shop"]', 'include = ["src/shop", ".dbxdec"]\nsources = ["src"]'
+        )
+        assert project.build().code == 0
+        first = project.manifest()
+        project.write(".dbxdec/runs/1/logs/report.log", "a secret")
+        project.write(".dbxdec/.gitignore", "*")
+        assert project.build("-t", "sdist", "-t", "wheel").code == 0
+        with tarfile.open(next((project.root / "dist").glob("*.tar.gz"))) as archive:
+            assert not [name for name in archive.getnames() if ".dbxdec" in name]
+        assert project.manifest() == first
+
     @pytest.mark.slow
     def test_pip_and_editable_builds_write_no_resources(self, project: Project) -> None:
         """A wheel in a temporary folder can't be named by the tree: no resources, the same manifest."""
