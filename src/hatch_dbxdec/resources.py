@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import tempfile
 from pathlib import Path
@@ -79,5 +80,5 @@ def tracking_warning(root: Path, resources: str) -> str | None:
         return None
     return (
         f"{resources} is tracked by git, but the wheel that it names is not: add /{resources} to .gitignore, and run "
-        f"`git rm --cached {resources}`"
+        f"`git rm --cached {shlex.quote(resources)}`"
     )

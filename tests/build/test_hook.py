@@ -14,7 +14,7 @@ import pytest
 from dbxdec.errors import ManifestError
 from dbxdec.model.manifest import decode, encode
 from dbxdec.runtime.installed import find_manifest
-from hatch_dbxdec.resources import why_unnameable
+from hatch_dbxdec.resources import tracking_warning, why_unnameable
 from projects import Project, Result, shop, without_own
 
 if TYPE_CHECKING:
@@ -186,6 +186,16 @@ class TestResources:
         with tarfile.open(next((project.root / "dist").glob("*.tar.gz"))) as archive:
             assert not [name for name in archive.getnames() if "dbxdec.yml" in name]
         assert project.manifest() == first
+
+    def test_the_command_that_untracks_resources_takes_any_name(self, tmp_path: Path) -> None:
+        """A name with a space is in quotes, as a shell needs it."""
+        project = Project(tmp_path)
+        project.write("a b.yml", "")
+        for arguments in (["init", "-q"], ["add", "-A"]):
+            assert project.run("git", *arguments).code == 0
+        said = tracking_warning(tmp_path, "a b.yml")
+        assert said is not None
+        assert "`git rm --cached 'a b.yml'`" in said
 
     def test_the_state_of_local_runs_is_in_neither_archive(self, project: Project) -> None:
         """Logs and task values are nobody else's, and no build id follows them, without a .gitignore too."""
