@@ -14,7 +14,7 @@ from dataclasses import field
 from types import FunctionType, MappingProxyType, MethodType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.authoring.references import Reference
+from dbxdec.authoring.references import Reference, Spoiled
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation
 from dbxdec.io_managers.base import IoManager
@@ -107,7 +107,8 @@ class _Look:
         elif isinstance(value, BundleVariable):
             self.variables |= names_in(value)
         elif isinstance(value, Reference):
-            self._refuse_reference(name, value, code)
+            if not isinstance(value, Spoiled):  # whose mistake is noted already
+                self._refuse_reference(name, value, code)
         elif isinstance(value, IoManager):
             self.variables |= value.variables()
         elif isinstance(value, _CONTAINERS):
