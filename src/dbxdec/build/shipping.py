@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from dbxdec.build import own_wheel
+from dbxdec.build import own_wheel, wheel_names
 from dbxdec.build.codegen.environments import is_wheel
 from dbxdec.build.codegen.libraries import FOLDER, local_version, own_name
 from dbxdec.build.codegen.paths import is_local
@@ -72,7 +72,11 @@ def extra_of(root: Path, libraries: Sequence[str]) -> Extra:
             if why := why_no_wheel(root / path):
                 where = f"{EXTRA}[{i}]"
                 warnings.append(
-                    Problem(f"{path!r} is no wheel that a task could install: {why}", where, "build it again")
+                    Problem(
+                        f"{path!r} is no wheel that a task could install: {why}",
+                        where,
+                        "build it again, and keep the name that it gets",
+                    )
                 )
             else:
                 wheels[path] = sha256(root / path)
@@ -94,6 +98,8 @@ def why_no_wheel(path: Path) -> str | None:
     """Return why the file at `path` can't be installed as a wheel; None if it can."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+    if not wheel_names.has_plain_letters(path.name):
+        return "its name has a character that no wheel's name has"
     try:
         parse_wheel_filename(path.name)
         with opened(path) as (archive, members):

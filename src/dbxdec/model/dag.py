@@ -343,8 +343,13 @@ class Job:
 
 def no_parameter(job: str, name: str, known: Collection[str], also: Iterable[str] = ()) -> Problem:
     """Return the problem of a job that has no parameter `name`; `also` are other names that may have been meant."""
-    hint = did_you_mean(name, [*known, *also]) or f"its parameters are {', '.join(known) or 'none'}"
+    hint = did_you_mean(name, [*known, *also]) or parameters_hint(known)
     return Problem(f"the job `{job}` has no parameter `{name}`", hint=hint)
+
+
+def parameters_hint(known: Collection[str]) -> str:
+    """Return a hint with the parameters that a job has."""
+    return f"its parameters are {', '.join(known)}" if known else "it has no parameters"
 
 
 def summary(doc: str | None) -> str | None:
