@@ -109,7 +109,7 @@ def _name_of(table: object) -> tuple[str | None, Problem | None]:
 
 def _of_name(name: str) -> Iterator[Problem]:
     """Yield why `name` can't be that of a table in Unity Catalog. A variable may hold several parts of it."""
-    plain = variables.without_tokens(name, "v")
+    plain = variables.without_tokens(name)
     parts = plain.split(".")
     if any(sign in plain for sign in "/\\:"):
         yield Problem(f"on_update() got the path {name}", hint=_ONLY_NAMES)
