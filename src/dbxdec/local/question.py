@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.local import builds
+from dbxdec.local import builds, ledger
+from dbxdec.local.parameters import check_variables
 from dbxdec.local.survey import asked_for
+from dbxdec.local.variables import local_values
 from dbxdec.model import places, protocol
 from dbxdec.model.variables import resolve
 from dbxdec.platform.known import of_run
@@ -24,7 +26,7 @@ from dbxdec.support import streams
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dbxdec.local.builds import Build
     from dbxdec.model.dag import Job
@@ -47,6 +49,18 @@ class Question:
     root: str | None
     now: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
     elsewhere: Callable[[], Mapping[str, Any]] | None = None
+
+    @classmethod
+    def of(
+        cls, build: Build, names: Iterable[str], given: Mapping[str, str], folder: Path, target: str | None
+    ) -> Question:
+        """Return the question to the tables of a target, or of local runs, with a value for each variable of `names`.
+
+        Raises RunError for variables without one, and for `given` ones that no job uses.
+        """
+        check_variables(build.manifest, given)
+        root = None if target is not None else ledger.lake(folder)
+        return cls(build, local_values(names, given, folder, target), folder, root)
 
     def short(self, uri: str) -> str:
         """Return the name of a table for people: below the project, or as it is."""
