@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.contexts import KEYED, Receipt
-from dbxdec.io_managers.delta.receipts import Found
+from dbxdec.io_managers.delta.receipts import Found, restored_version
 from dbxdec.model.trigger import moment_of
 from dbxdec.records import dataclass
 
@@ -115,7 +115,7 @@ def needed(commits: Iterable[Commit]) -> Iterator[Commit]:
         yield commit
         writes += is_keyed(commit)
         if commit.operation == "RESTORE":
-            to = _version(commit)
+            to = restored_version(commit)
             floor = min(floor, to) if floor is not None and to is not None else to if floor is None else floor
             if to is None:
                 floor = -1
@@ -246,7 +246,7 @@ def _keyed_run(commit: Commit) -> tuple[str, ...] | None:
 
 def restored(commit: Commit, commits: Sequence[Commit]) -> int:
     """Return the version to which a RESTORE went. Raises RunError if the commits don't tell."""
-    if (to := _version(commit)) is not None:
+    if (to := restored_version(commit)) is not None:
         return to
     when = str(commit.parameters.get("timestamp") or commit.parameters.get("datetime") or "").strip('"')
     moment = moment_of(when)
@@ -260,11 +260,6 @@ def restored(commit: Commit, commits: Sequence[Commit]) -> int:
     if not before:
         raise RunError(f"the table was restored in the version {commit.version}, and its log does not say to which")
     return max(before)
-
-
-def _version(restore: Commit) -> int | None:
-    to = str(restore.parameters.get("version", "")).strip('"')
-    return int(to) if to.isdecimal() else None
 
 
 def makes(commit: Commit) -> bool:

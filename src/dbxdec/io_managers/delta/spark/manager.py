@@ -258,7 +258,7 @@ class SparkDelta(DeltaIoManager):
         if judge is not None and self.schema == "strict":
             judge.marked(table.frame())
         if self.mode in ("append", "overwrite"):
-            store.check_partitions(detail, self.partitions, context.uri)
+            columns.refuse_other_partitions(detail.partitions, self.partitions, context.uri)
             if wanted := self.definition():
                 table_definition.refuse(wanted, detail, table.frame().schema, context.uri)
 
