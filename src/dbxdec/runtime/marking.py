@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import DbxdecError, RunError
+from dbxdec.errors import RunError
 from dbxdec.io_managers.delta import key_log
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.model import places, run_keys, variables
 from dbxdec.records import dataclass
 from dbxdec.runtime.binding import slot_of
 from dbxdec.runtime.survey import live_job
-from dbxdec.support.masking import Mask, of_this_machine
+from dbxdec.support.boundary import said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def _one(job: dag.Job, task: dag.Task, output: str, manager: IoManager, change: 
     found: dict[str, Any] = {"uri": uri, "keys": []}
     if task.outputs[output].per_item or not isinstance(manager, DeltaIoManager):
         return {**found, "why": "it is no Delta table with keys"}
-    mask, slot = Mask(of_this_machine()), slot_of(job.key, task, output)
+    slot = slot_of(job.key, task, output)
     try:
         log = manager.key_log(uri)
         if log is None:  # which has nothing to forget
@@ -77,10 +77,8 @@ def _one(job: dag.Job, task: dag.Task, output: str, manager: IoManager, change: 
                     for text in (spelled[key] if change.forget else [key])
                 ],
             )
-    except DbxdecError as error:
-        return {**found, "why": mask.text(str(error.problems[0].message))}
-    except Exception as error:  # noqa: BLE001 - of a library: one table costs no other
-        return {**found, "why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
+    except Exception as error:  # noqa: BLE001 - one table costs no other
+        return {**found, "why": said(error)}
     return {**found, "keys": keys}
 
 
