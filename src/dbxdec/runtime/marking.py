@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
@@ -134,8 +133,3 @@ def _is_within_a_period(parameter: dag.JobParameter, text: str) -> bool:
         return parameter.key is not None and parameter.key.is_period and not parameter.is_key(parameter.value(text))
     except ValueError:
         return False  # no moment at all, such as null
-
-
-def request_form(change: Change) -> dict[str, Any]:
-    """Return a change as JSON."""
-    return {**asdict(change), "keys": list(change.keys)}
