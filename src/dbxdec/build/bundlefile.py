@@ -156,7 +156,7 @@ def _artifacts(document: Document) -> Iterator[tuple[tuple[str, ...], str, dict[
 
 def _builds(document: Document, artifact: dict[str, Any], bundle_root: Path, root: Path, directory: str) -> bool:
     """Return whether the CLI would build the project at `root`: it runs its own build when there are no `files`."""
-    command, sources = artifact.get("build"), _sources(artifact)
+    command, sources = artifact.get("build"), sources_of(artifact)
     is_wheel = artifact.get("type") == "whl"
     if not (is_wheel or (isinstance(command, str) and _MAKES_WHEELS.search(command))):
         return False
@@ -170,7 +170,8 @@ def _builds(document: Document, artifact: dict[str, Any], bundle_root: Path, roo
     return _normal(folder / path if isinstance(path, str) else bundle_root) == _normal(root)
 
 
-def _sources(artifact: dict[str, Any]) -> list[Any]:
+def sources_of(artifact: dict[str, Any]) -> list[Any]:
+    """Return the patterns of the files that an artifact takes, as they are written."""
     files = artifact.get("files")
     return [entry.get("source") for entry in (files if isinstance(files, list) else ()) if isinstance(entry, dict)]
 
@@ -202,7 +203,7 @@ def files_of(document: Document, artifact: dict[str, Any]) -> set[Path]:
     """Return the files that an artifact takes, by its patterns."""
     return {
         _normal(found)
-        for source in _sources(artifact)
+        for source in sources_of(artifact)
         if isinstance(source, str) and source and not os.path.isabs(source)
         for found in _matching(document.path.parent, os.path.normpath(source))
     }

@@ -345,15 +345,8 @@ def _due(
 
 def _read(text: str, parameters: Iterable[JobParameter]) -> Key | None:
     """Return a key of the log by today's parameters; None if it has not all of them."""
-    values = run_keys.read(text)
-    found = []
-    for parameter in parameters:
-        was = parameter.key.was if parameter.key else None
-        value = values.get(parameter.name, values.get(was) if was else None)
-        if value is None:
-            return None
-        found.append(value)
-    return tuple(found)
+    found = run_keys.of_today(text, parameters)
+    return None if found is None else tuple(found.values())
 
 
 def change_of(

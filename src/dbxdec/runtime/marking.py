@@ -83,15 +83,8 @@ def _one(job: dag.Job, task: dag.Task, output: str, manager: IoManager, change: 
 
 def _today(job: dag.Job, text: str) -> str:
     """Return a key of a log with today's names and order of parameters; as it is if it has not all of them."""
-    values = run_keys.read(text)
-    named = {}
-    for parameter in job.parameters:
-        if parameter.key is not None:
-            value = values.get(parameter.name, values.get(parameter.key.was or ""))
-            if value is None:
-                return text
-            named[parameter.name] = value
-    return run_keys.written(named)
+    found = run_keys.of_today(text, job.parameters)
+    return text if found is None else run_keys.written(found)
 
 
 def _of_partitions(job: dag.Job, manager: DeltaIoManager, uri: str) -> set[str]:
