@@ -104,7 +104,7 @@ def command(
     from dbxdec.local.alone import alone
     from dbxdec.local.asked import asked_keys  # their imports take longer than `--help`
     from dbxdec.local.backfill import one_at_a_time, planned, run_anew, thinned
-    from dbxdec.local.given import has_keys, keys_given, with_given
+    from dbxdec.local.given import keys_given, with_given
     from dbxdec.local.inside import check_inside
     from dbxdec.local.key_runs import Meanwhile, done_since
     from dbxdec.local.missing import keys_of, variables_of
@@ -119,7 +119,7 @@ def command(
     refuse_readers(build.manifest, found)
     check_variables(build.manifest, variables)
     given, values_given = options.selection(keys), None
-    if not has_keys(found):
+    if not found.key_parameters:
         found, values_given = with_given(found, given)
     for parameter in found.parameters:
         if parameter.key is not None and parameter.name in parameters:

@@ -99,7 +99,7 @@ class Book:
         record = self.earlier or backfills.new(self.here)
         self.records.append(record)
         keys = [step.key for step in plan.steps]
-        names = [parameter.name for parameter in self.dag.parameters if parameter.key is not None]
+        names = [parameter.name for parameter in self.dag.key_parameters]
         with record.working(
             job=self.job,
             target=self.target,
@@ -117,8 +117,7 @@ class Book:
         from dbxdec.local.missing import absence
         from dbxdec.views import calendar
 
-        parameters = [parameter for parameter in job.parameters if parameter.key is not None]
-        periods = [one.key.period if one.key is not None and one.key.is_period else None for one in parameters]
+        periods = [one.key.period if one.key is not None and one.key.is_period else None for one in job.key_parameters]
         states = {**{key: keys.state(key) for key in keys.due}, **dict.fromkeys(failed, "failed")}
         out.print()
         for row in calendar.lines(periods, states):

@@ -121,7 +121,7 @@ def _change(
     here, out = home(), console()
     build, _ = find(name, here, None, None)
     job = build.manifest.job(name)
-    if not any(parameter.key for parameter in job.parameters):
+    if not job.key_parameters:
         raise RunError(f"the job `{name}` has no key", hint="give it one: `day: dt.date = daily(since=...)`")
     question = Question.of(build, variables_of(job), given, here, target)
     due = keys_of(job, question, asked_keys(job, options.selection(keys), question.now))

@@ -70,7 +70,7 @@ def command(
     here = home()
     manifest = pipelines.chosen(here, job=job).manifest
     jobs = [manifest.job(job)] if job is not None else list(manifest.jobs)
-    keyed = [one for one in jobs if any(parameter.key for parameter in one.parameters)]
+    keyed = [one for one in jobs if one.key_parameters]
     if not keyed:
         what = f"the job `{job}` has no key" if job is not None else f"no job of {manifest.project} has a key"
         raise RunError(

@@ -232,6 +232,12 @@ class Task:
         text: str = self.settings["run_job_task"]["job_id"]
         return text.removeprefix("${resources.jobs.").removesuffix(".id}")
 
+    @property
+    def passes(self) -> Mapping[str, str]:
+        """The parameters that a "run_job" task gives to the job that it runs, as they are written."""
+        given: Mapping[str, str] = self.settings["run_job_task"].get("job_parameters", {})
+        return given
+
 
 def changes_of(task: Task) -> dict[str, tuple[TaskOutput | Table, Changes]]:
     """Return the parameters of `task` that get the new rows of a table, with that table."""
@@ -322,6 +328,11 @@ class Job:
     def variables(self) -> tuple[str, ...]:
         """The bundle variables that the tasks of the job need at run time."""
         return tuple(sorted({name for task in self.tasks for name in task.variables}))
+
+    @property
+    def key_parameters(self) -> tuple[JobParameter, ...]:
+        """The parameters that say which slice of the data a run is for."""
+        return tuple(parameter for parameter in self.parameters if parameter.key is not None)
 
     def reads(self, key: str, output: str) -> bool:
         """Return whether a task of the job reads the output `output` that the task `key` stores in this run."""

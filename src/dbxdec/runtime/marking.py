@@ -89,7 +89,7 @@ def _today(job: dag.Job, text: str) -> str:
 
 def _of_partitions(job: dag.Job, manager: DeltaIoManager, uri: str) -> set[str]:
     """Return the keys of which the table has a partition. Raises RunError if its partitions are no keys."""
-    parameters = [parameter for parameter in job.parameters if parameter.key is not None]
+    parameters = job.key_parameters
     columns, parts = manager.partition_keys(uri)
     by_name = {column.lower(): i for i, column in enumerate(columns)}
     names = [parameter.name.lower() for parameter in parameters]

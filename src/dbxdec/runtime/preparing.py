@@ -88,7 +88,7 @@ def ready(
         iteration = find_iteration(job, task, arguments.item, values)
     item = "" if iteration is None else iteration.id
     identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key, item)
-    if any(parameter.key for parameter in job.parameters):
+    if job.key_parameters:
         from dbxdec.model import run_keys
 
         identity = replace(
