@@ -65,7 +65,7 @@ def _in_unity_catalog(task: Task, job: Job) -> Iterator[str]:
 
 
 def _read_from_tasks(task: Task, job: Job) -> Iterator[tuple[str | None, str]]:
-    for leaf in (leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)):
+    for leaf in task.leaves:
         if isinstance(leaf, dag.TaskOutput):
             output = job.task(leaf.task).outputs.get(leaf.output)
             if output is not None and output.target is not None:
