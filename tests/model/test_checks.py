@@ -116,7 +116,6 @@ class TestPlaces:
             ("s33://bucket", "uses s33://bucket/orders, which has the unknown scheme `s33`"),
             ("s3://bucket", None),
             ("hdfs://host:8020/lake", None),
-            ("hdfs:///lake", None),
             ("hdfs:/lake", None),
             ("lake", None),
             (bundle_variable("root"), None),

@@ -15,6 +15,7 @@ from dbxdec.errors import listed
 from dbxdec.model.locked import OWN, of_cluster, of_environment
 from dbxdec.records import dataclass
 from dbxdec.support.addresses import secretive
+from dbxdec.support.forms import strings_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -188,13 +189,9 @@ def _library(text: str) -> dict[str, Any]:
 def _index_options(pinned: Sequence[tuple[str, str | None]], authors: Any) -> list[str]:
     """Return the options that name the private indexes; none where the author's own dependencies have such options."""
     indexes = sorted({index for _, index in pinned if index is not None})
-    if not indexes or any(map(_INDEX_OPTION.match, _strings(authors))):
+    if not indexes or any(map(_INDEX_OPTION.match, strings_in(authors))):
         return []
     from_the_default = any(index is None and "==" in text and "@" not in text for text, index in pinned)
     if len(indexes) == 1 and not from_the_default:
         return [f"--index-url {indexes[0]}"]
     return [f"--extra-index-url {index}" for index in indexes]
-
-
-def _strings(value: Any) -> Iterable[str]:
-    return (text for text in (value if isinstance(value, list) else ()) if isinstance(text, str))
