@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, cast
 
 from dbxdec.build import bundlefile, config, freshness, unbuilt
-from dbxdec.errors import ConfigError, DbxdecError, SourceLocation
+from dbxdec.errors import ConfigError, DbxdecError, ManifestError, SourceLocation
 from dbxdec.support import documents
 from dbxdec.support.boundary import refusal
 from dbxdec.support.forms import at
@@ -136,15 +136,20 @@ def resources_of_wheel(wheel: Path, target: Path, folder: Path) -> bytes:
     """Return the content of the resources file `target` for a finished wheel, from the manifest inside it.
 
     Paths in the jobs start at the project that contains `folder`, or at `folder` itself outside of a project. Raises
-    ManifestError for a wheel without a manifest, or if another wheel that its tasks need is missing, OSError if that
-    can't be copied beside it, and CodegenError for jobs that the platform would reject.
+    ManifestError for a wheel without a manifest, with a name by which no deploy can install it, or if another wheel
+    that its tasks need is missing, OSError if that can't be copied beside it, and CodegenError for jobs that the
+    platform would reject.
     """
+    from dbxdec.build import wheel_names
     from dbxdec.build.codegen import build_jobs, render
     from dbxdec.build.codegen.paths import relocate
     from dbxdec.build.shipping import ship
     from dbxdec.build.wheels import read_wheel
 
     manifest = read_wheel(wheel).manifest
+    written = _relative(wheel, target.parent)
+    if problems := list(wheel_names.unfit(wheel, manifest, written)):
+        raise ManifestError(problems)
     project = freshness.project_root(str(folder))
     root = Path(project) if project else folder.resolve()
     own = ship(manifest, root, wheel).own
@@ -155,7 +160,7 @@ def resources_of_wheel(wheel: Path, target: Path, folder: Path) -> bytes:
         package=manifest.project,
         build_id=manifest.build_id,
         path=target,
-        wheel=_relative(wheel, target.parent),
+        wheel=written,
     )
 
 

@@ -295,10 +295,9 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         """
         inside.require_admitted()
         found, problems = config.sound(Path(self.root, "pyproject.toml"))
-        before = len(problems)
         with noted(problems):
             refusals.check_options(self.config)
-        if found is None or len(problems) > before:
+        if found is None or not config.OF_DISCOVERY.isdisjoint(self.config):
             raise ConfigError(problems)
         return found, problems
 
@@ -331,6 +330,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
         core = self.metadata.core
         refusals.check_settings(self, build_data, version)
+        with noted(problems):
+            refusals.check_directory(self.build_config)
         with noted(problems):
             resources_file.check_replaceable(Path(self.root), config.resources)
         known = not any("extra-libraries" in str(problem.where) for problem in problems)
@@ -388,9 +389,12 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     def _keep_out(self, resources: str | None) -> None:
         """Keep the resources of an earlier build, or what lies in their place, out of both sdist and wheel.
 
-        Keep out the lock files of Emacs too: links that lead nowhere, beside each file that is being edited.
+        Keep out the state of builds and local runs, which has logs and task values: hatchling does not read the
+        .gitignore in it. Keep out the lock files of Emacs too: links that lead nowhere, beside each file that is being
+        edited.
         """
         inside.require_ignore_rules(self.build_config)
+        inside.leave_out_named(self.build_config, f"{files.STATE_FOLDER}/")
         inside.leave_out_named(self.build_config, ".#*")
         for path in (resources, unbuilt.marker_of(resources)) if resources is not None else ():
             inside.leave_out(self.build_config, path)

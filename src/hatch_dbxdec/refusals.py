@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.build import config
 from dbxdec.build import hatchling_compat as inside
 from dbxdec.errors import ConfigError, Problem
+from hatch_dbxdec import resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,6 +78,20 @@ def _check_entry_point(hook: BuildHookInterface[BuilderConfig]) -> None:
         raise ConfigError(wrong)
 
 
+def check_directory(settings: BuilderConfig) -> None:
+    """Refuse an output folder in which no bundle would find the wheel."""
+    sign = resources.pattern_sign(Path(settings.root), Path(settings.directory))
+    if sign is not None:
+        raise ConfigError(
+            Problem(
+                f"the output folder has `{sign}` in its name, which a bundle takes for a pattern: a deploy would not "
+                "find the wheel",
+                "tool.hatch.build.directory",
+                f"give it a name without `{sign}`",
+            )
+        )
+
+
 def check_paths(settings: BuilderConfig, files: Sequence[ShippedFile], data: Sequence[ShippedFile]) -> None:
     """Refuse two files at one path of the wheel; hatchling refuses them only while it writes."""
     sources = {path: ["what hatchling writes"] for path in inside.reserved_paths(settings.builder)}
@@ -95,11 +110,11 @@ def check_paths(settings: BuilderConfig, files: Sequence[ShippedFile], data: Seq
         raise ConfigError(wrong)
 
 
-def check_resources(root: Path, files: Iterable[ShippedFile], resources: str) -> None:
+def check_resources(root: Path, files: Iterable[ShippedFile], written: str) -> None:
     """Refuse a wheel that would hold the resources, which this build writes."""
-    path = os.path.realpath(Path(root, resources))
+    path = os.path.realpath(Path(root, written))
     if found := next((file.path for file in files if os.path.realpath(file.origin) == path), None):
         raise ConfigError(
-            f"{resources}, which this build writes, would be in the wheel as {found}",
+            f"{written}, which this build writes, would be in the wheel as {found}",
             hint="`force-include` other files than these, or choose another `resources` under [tool.dbxdec]",
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import tempfile
 from pathlib import Path
 
+from dbxdec.build import wheel_names
 from dbxdec.errors import ConfigError, Problem
 
 # Set by the bundle's CLI for builds of its artifacts, which it starts after reading the resources.
@@ -25,6 +27,8 @@ def why_unnameable(root: Path, version: str, directory: Path, configured: Path) 
         return "this is the content of an sdist"
     if not directory.is_relative_to(root):
         return "the wheel is not in the project"
+    if (sign := pattern_sign(root, directory)) is not None:
+        return f"a bundle would take `{sign}` in the name of its folder for a pattern"
     if directory == configured.resolve():
         return None
     inside = [directory, *directory.parents][: len(directory.relative_to(root).parts)]
@@ -36,6 +40,13 @@ def why_unnameable(root: Path, version: str, directory: Path, configured: Path) 
         if folder.name.startswith(".") or (folder / "CACHEDIR.TAG").exists():
             return f"{folder} belongs to a tool"
     return None
+
+
+def pattern_sign(root: Path, directory: Path) -> str | None:
+    """Return what a bundle takes for a pattern in the path of `directory` from `root`, in which it is."""
+    root, directory = root.resolve(), directory.resolve()
+    path = directory.relative_to(root).as_posix() if directory.is_relative_to(root) else ""
+    return wheel_names.pattern_sign(path)
 
 
 def started_by_bundle() -> bool:
@@ -69,5 +80,5 @@ def tracking_warning(root: Path, resources: str) -> str | None:
         return None
     return (
         f"{resources} is tracked by git, but the wheel that it names is not: add /{resources} to .gitignore, and run "
-        f"`git rm --cached {resources}`"
+        f"`git rm --cached {shlex.quote(resources)}`"
     )

@@ -176,13 +176,34 @@ def test_type_aliases_with_parameters_are_what_they_stand_for(annotation: str, e
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters of functions are of Python 3.12")
 @pytest.mark.parametrize("head", ["", "from __future__ import annotations\n"])
 def test_a_type_parameter_of_a_function_may_be_anything(head: str) -> None:
-    """`def f[T](x: T)` takes whatever it is given."""
-    names: dict[str, Any] = {}
-    exec(f"{head}def function[T](x: T, y: T | None = None): ...", names)  # noqa: S102
+    """`def f[T](x: T)` takes whatever it is given, unless it has a bound."""
+    names: dict[str, Any] = {"Mine": int}
+    exec(f"{head}def function[T, U: 'Mine'](x: T, z: U, y: T | None = None): ...", names)  # noqa: S102
+    bound = typehints.of_parameter(names["function"], "z")
+    assert bound is not None
+    assert bound.type_names == ("int",)
     for name in "xy":
         found = typehints.of_parameter(names["function"], name)
         assert found is not None
         assert (found.error, found.value_type, found.optional) == (None, None, name == "y")
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        (TypeVar("T"), ()),
+        (TypeVar("T", bound="Frame"), ("authored.Frame",)),
+        (TypeVar("T", bound=Optional["Frame"]), ("authored.Frame",)),
+        (TypeVar("T", "Frame", int), ("authored.Frame", "int")),
+        (TypeVar("T", bound=List["int"]), ("list",)),
+    ],
+)
+def test_a_type_variable_is_what_it_may_stand_for(variable: Any, expected: tuple[str, ...]) -> None:
+    """It allows its constraints, or its bound; one without either allows anything."""
+    assert type_names(variable) == expected
+    found = typehints.of_parameter(annotated(list[variable]), "x")
+    assert found is not None
+    assert found.element().type_names == expected
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,9 @@ def ingest(country: str) -> pl.DataFrame: ...
 @task
 def total(parts: list[pl.DataFrame]) -> None: ...
 
+@task(io_manager=lake.table("kept", mode="append"))
+def keep(rows: pl.DataFrame) -> pl.DataFrame: ...
+
 @task
 def orders_of(country: str, name: str) -> None: ...
 
@@ -84,6 +87,9 @@ MISTAKES = {
     "a table's name": ('count.override(key="c")(lake.table(3))', "the name of a table is 3"),
     "a table without a name": ('count.override(key="c")(lake.table())', "table() needs a value for `name`"),
     "a table's mode": ('orders.override(key="o", io_manager=lake.table("t", mode="apend"))()', "`mode` of"),
+    "a table that is read for what is new": ('keep(lake.table("t", mode="apend").changes())', "`mode` of"),
+    "a result that is read for what is new": ('y = orders.override(key="o", io_manager=lake.table("t", mode="apend"))()\n    keep(y.changes())', "`mode` of"),
+    "a table that keeps how far is read": ('keep.override(io_manager=lake.table("o", mode="apend"))(lake.table("t").changes())', "`mode` of"),
     "an io manager's option": ('orders.override(key="o", io_manager=PolarsDeltaIoManager("/x", mde="append"))()', "has no parameter `mde`"),
     "an io manager's path": ('lake2 = PolarsDeltaIoManager(3)\n    total.override(key="t")([lake2.table("a"), lake2.table("b").table("c")])', "`base_path` is 3"),
     "an io manager without a path": ('orders.override(key="o", io_manager=PolarsCsvIoManager())().uri', "PolarsCsvIoManager() needs a value for `base_path`"),

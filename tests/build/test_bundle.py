@@ -19,6 +19,8 @@ import yaml
 from bundles import Workspace, python_resources
 from dbxdec.build import freshness
 from dbxdec.build.codegen.paths import relocate
+from dbxdec.build.wheel_names import unfit
+from dbxdec.model.manifest import Manifest
 from projects import Project, Result, shop, without_own
 
 if TYPE_CHECKING:
@@ -576,6 +578,23 @@ class TestFromWheel:
         assert project.build().code == 0
         result = bundle(project, "--wheel", str(project.wheel))
         assert (result.code, "has no dbxdec manifest" in result.output) == (2, True)
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("renamed.whl", "renamed.whl is not the name of a wheel of shop-pipelines 1.2.0"),
+            ("shop_pipelines-1.2.0-py3-none-any (1).whl", "is not the name of a wheel of shop-pipelines 1.2.0"),
+            ("shop_pipelines-1.2.1-py3-none-any.whl", "is not the name of a wheel of shop-pipelines 1.2.0"),
+            ("shop-1.2.0-py3-none-any.whl", "is not the name of a wheel of shop-pipelines 1.2.0"),
+            ("out[1]/shop_pipelines-1.2.0-py3-none-any.whl", "which a bundle takes for a pattern"),
+            ("Shop.Pipelines-1.2.0+1735689600-py3-none-any.whl", None),
+        ],
+    )
+    def test_a_wheel_that_no_deploy_could_install_is_refused(self, tmp_path: Path, name: str, said: str | None) -> None:
+        """By its name: pip knows a wheel by it, and a bundle looks for it by patterns."""
+        manifest = Manifest("shop-pipelines", "1.2.0", "b" * 64, "dbxdec 0", {})
+        found = [problem.message for problem in unfit(tmp_path / name, manifest, name)]
+        assert (found == []) if said is None else (len(found) == 1 and said in found[0])
 
     @pytest.mark.sampled(2)
     @pytest.mark.parametrize(

@@ -243,7 +243,48 @@ def test_a_wrong_setting_leaves_the_others_to_read_the_pipelines_by(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "wrong", ["pipelines = 'a'", "pipeline = ['a']", "missing_imports = 'error'", "discovery-env = 1", "'"]
+    ("wrong", "meant"),
+    [
+        ("pipelines = 'a'", Config(pipelines=("a",))),
+        ("pipeline = ['a']", Config(pipelines=("a",))),
+        ("pipeline = 'a'", Config(pipelines=("a",))),
+        ("missing_imports = 'error'", Config(missing_imports="error")),
+        ("missing-imports = 'errors'", Config(missing_imports="error")),
+        ("missing-imports = 'x'", Config()),
+        ("missing-imports = true", Config()),
+        ("discovery-env = { DAY = 2024-01-31 }", Config(discovery_env={"DAY": "2024-01-31"})),
+        ("discovery-env = { STAGES = ['a'], N = 1 }", Config(discovery_env={"STAGES": '["a"]', "N": "1"})),
+        ("discovery_env = { N = 1 }", Config(discovery_env={"N": "1"})),
+        ("timeouts = 5", Config()),
+    ],
+)
+def test_a_wrong_setting_whose_meaning_is_clear_is_read_as_it_is_meant(
+    tmp_path: Path, wrong: str, meant: Config
+) -> None:
+    """The mistake is said, and the pipelines are read all the same, so that theirs are said with it."""
+    config, problems = sound(write(tmp_path, f"[tool.dbxdec]\n{wrong}\n"))
+    assert config == meant
+    assert len(problems) == 1
+
+
+def test_a_misspelt_setting_does_not_replace_the_right_one(tmp_path: Path) -> None:
+    """`pipeline` beside `pipelines` is a mistake of its own."""
+    config, problems = sound(write(tmp_path, "[tool.dbxdec]\npipelines = ['a']\npipeline = ['b']\n"))
+    assert config == Config(pipelines=("a",))
+    assert len(problems) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "pipelines = 3",
+        "pipelines = ['a', 'b c']",
+        "pipelines = []",
+        "pipeline = 3",
+        "discovery-env = 1",
+        "discovery-env = { 'A=B' = 1 }",
+        "'",
+    ],
 )
 def test_without_what_the_pipelines_need_they_are_not_read(tmp_path: Path, wrong: str) -> None:
     """Else the project would have mistakes that its author has not made."""

@@ -14,6 +14,7 @@ import pytest
 from dbxdec.errors import ManifestError
 from dbxdec.model.manifest import decode, encode
 from dbxdec.runtime.installed import find_manifest
+from hatch_dbxdec.resources import tracking_warning, why_unnameable
 from projects import Project, Result, shop, without_own
 
 if TYPE_CHECKING:
@@ -160,6 +161,16 @@ class TestResources:
         assert project.wheel.exists()
         assert not project.resources.parent.exists()
 
+    @pytest.mark.parametrize("folder", ["out[1]", "out*", "a?b/out"])
+    def test_no_resources_name_a_wheel_in_a_folder_that_a_bundle_takes_for_a_pattern(
+        self, tmp_path: Path, folder: str
+    ) -> None:
+        """The bundle's CLI looks for wheels by patterns, and finds none of that name, or another one."""
+        why = why_unnameable(tmp_path, "standard", tmp_path / folder, tmp_path / "dist")
+        assert why is not None
+        assert "for a pattern" in why
+        assert why_unnameable(tmp_path, "standard", tmp_path / "out (1)", tmp_path / "dist") is None
+
     @pytest.mark.slow
     def test_resources_of_an_earlier_build_are_in_neither_archive(self, project: Project) -> None:
         """sdist and wheel leave the resources out, so that they are no part of what they describe."""
@@ -174,6 +185,30 @@ class TestResources:
         assert result.code == 0, result.output
         with tarfile.open(next((project.root / "dist").glob("*.tar.gz"))) as archive:
             assert not [name for name in archive.getnames() if "dbxdec.yml" in name]
+        assert project.manifest() == first
+
+    def test_the_command_that_untracks_resources_takes_any_name(self, tmp_path: Path) -> None:
+        """A name with a space is in quotes, as a shell needs it."""
+        project = Project(tmp_path)
+        project.write("a b.yml", "")
+        for arguments in (["init", "-q"], ["add", "-A"]):
+            assert project.run("git", *arguments).code == 0
+        said = tracking_warning(tmp_path, "a b.yml")
+        assert said is not None
+        assert "`git rm --cached 'a b.yml'`" in said
+
+    def test_the_state_of_local_runs_is_in_neither_archive(self, project: Project) -> None:
+        """Logs and task values are nobody else's, and no build id follows them, without a .gitignore too."""
+        project.edit(
+            "pyproject.toml", 'packages = ["src/shop"]', 'include = ["src/shop", ".dbxdec"]\nsources = ["src"]'
+        )
+        assert project.build().code == 0
+        first = project.manifest()
+        project.write(".dbxdec/runs/1/logs/report.log", "a secret")
+        project.write(".dbxdec/.gitignore", "*")
+        assert project.build("-t", "sdist", "-t", "wheel").code == 0
+        with tarfile.open(next((project.root / "dist").glob("*.tar.gz"))) as archive:
+            assert not [name for name in archive.getnames() if ".dbxdec" in name]
         assert project.manifest() == first
 
     @pytest.mark.slow
@@ -390,6 +425,15 @@ class TestWrongProjects:
             '[tool.dbxdec]\ntimeout = "x"\npipeline = []\n[tool.dbxdec.variables]',
         )
         assert_fails(project, "tool.dbxdec.timeout", "tool.dbxdec.pipeline", "did you mean `pipelines`?")
+
+    def test_an_output_folder_that_a_bundle_takes_for_a_pattern_fails(self, project: Project) -> None:
+        """The setting of the output folder is refused with its TOML path, since no deploy would find the wheel."""
+        project.edit(
+            "pyproject.toml",
+            "[tool.dbxdec.variables]",
+            '[tool.hatch.build]\ndirectory = "out[1]"\n[tool.dbxdec.variables]',
+        )
+        assert_fails(project, "tool.hatch.build.directory: the output folder has `[` in its name")
 
     def test_a_project_that_does_not_depend_on_dbxdec_fails(self, project: Project) -> None:
         """Without dbxdec among its dependencies no task could run: the build says what to add."""

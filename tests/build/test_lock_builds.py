@@ -17,6 +17,7 @@ import dbxdec
 from dbxdec.build import own_wheel, shipping
 from dbxdec.build.codegen.libraries import own_name
 from dbxdec.model.manifest import Manifest
+from dbxdec.support import digests
 from lock_documents import edge, package, uv_lock, write
 from projects import Project, Result, shop
 from uv_projects import UV, lock
@@ -313,7 +314,7 @@ class TestWheels:
         wheel = make_wheel(
             tmp_path / "libs", "acme-core", version, ["idna"], files=files, build="3", metadata=described
         )
-        digest = shipping.sha256(wheel)
+        digest = digests.of_file(wheel)
         copy = tmp_path / own_name(wheel.name, digest)
         for path in (copy, tmp_path / "again"):
             with path.open("wb") as file:

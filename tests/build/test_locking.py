@@ -193,8 +193,9 @@ class TestPins:
         make_wheel(tmp_path / "libs", "bolt", "2.0")
         (tmp_path / "broken-1.0-py3-none-any.whl").write_text("no zip")
         (tmp_path / "own.whl").write_text("no name")
+        browsed = make_wheel(tmp_path, "cask", "1.0").rename(tmp_path / "cask-1.0-py3-none-any (1).whl")
         extra = ["./libs/*.whl", "httpx>=0.27", "broken-1.0-py3-none-any.whl", "own.whl", "gone/x-1-py3-none-any.whl"]
-        extra += ["/Volumes/x/y-1-py3-none-any.whl", "${var.wheel}.whl"]
+        extra += ["/Volumes/x/y-1-py3-none-any.whl", "${var.wheel}.whl", browsed.name]
         found = locking.of_project(tmp_path, config.parse({"extra-libraries": extra}), "shop", [], [])
         wheels = ["libs/acme-1.1-py3-none-any.whl", "libs/bolt-2.0-py3-none-any.whl"]
         assert found.libraries == (*wheels, *extra[1:])
@@ -203,6 +204,7 @@ class TestPins:
         assert [str(warning.where) for warning in found.warnings] == [
             "tool.dbxdec.extra-libraries[2]",
             "tool.dbxdec.extra-libraries[3]",
+            "tool.dbxdec.extra-libraries[7]",
         ]
         assert str(tmp_path / "gone" / "x-1-py3-none-any.whl") in found.read
 

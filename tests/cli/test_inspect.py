@@ -276,6 +276,16 @@ class TestDiff:
         assert "Only the wheel and its build id change for sales." in said.out
         assert "~ shop/pipelines/sales.py" in said.out
 
+    def test_mistakes_of_a_commit_are_told_from_those_of_the_tree(self, project: Project) -> None:
+        """Their places are those of the commit, in which git writes its name first: the tree may be right."""
+        project.edit("src/shop/pipelines/sales.py", "@job(", "@job(max_concurrent_run=1, ")
+        commit(project)
+        project.edit("src/shop/pipelines/sales.py", "max_concurrent_run=1, ", "")
+        said = run(project, "diff")
+        assert said.code == 1
+        assert said.err.startswith("dbxdec: HEAD:src/shop/pipelines/sales.py:")
+        assert run(project, "check").code == 0
+
     def test_what_is_neither_wheel_nor_commit(self, project: Project) -> None:
         """A name that is nothing is wrong usage; so is a wheel that is not there."""
         commit(project)

@@ -108,11 +108,14 @@ class TestPlaces:
         [
             ("s3//bucket", "uses s3//bucket/orders, which has no `:` after its scheme"),
             ("s3:/bucket", "uses s3:/bucket/orders, which has one slash after `s3:` instead of two"),
-            ("gs:///bucket", "uses gs:///bucket/orders, which has 3 slashes after `gs:` instead of two"),
+            (
+                "gs:///bucket",
+                "uses gs:///bucket/orders, which has 3 slashes after `gs:`, so it names no bucket or container",
+            ),
+            ("hdfs:///lake", None),
             ("s33://bucket", "uses s33://bucket/orders, which has the unknown scheme `s33`"),
             ("s3://bucket", None),
             ("hdfs://host:8020/lake", None),
-            ("hdfs:///lake", None),
             ("hdfs:/lake", None),
             ("lake", None),
             (bundle_variable("root"), None),

@@ -90,6 +90,28 @@ def test_the_last_change_of_each_key_is_merged() -> None:
     assert sorted(there["silver/customers"].rows()) == [(2, "c"), (3, "d")]
 
 
+def test_rows_of_one_key_that_are_gone_at_once_are_one_deletion() -> None:
+    """As in a Delta table: a version may delete several rows of a key, but not add several."""
+
+    @job
+    def looks() -> None:
+        @task(io_manager=lake.table("seen"))
+        def look(customers: pl.DataFrame) -> pl.DataFrame:
+            return customers
+
+        look(lake.table("bronze/customers").changes(kind="latest", by="id"))
+
+    there = Lake({"bronze/customers": pl.DataFrame({"id": [1]})})
+    run_job(looks, tables=there)
+    there["bronze/customers"] = pl.DataFrame({"id": [1, 2, 1]})
+    with pytest.raises(RunError, match=r"several rows with the key id=1"):
+        run_job(looks, tables=Lake({"bronze/customers": there["bronze/customers"]}))
+    there = Lake({"bronze/customers": pl.DataFrame({"id": [1, 1, 2]}), "seen": pl.DataFrame({"id": [0]})})
+    run_job(looks, tables=there, dbxdec_adopt="look=0")
+    there["bronze/customers"] = pl.DataFrame({"id": [2, 3]})
+    assert run_job(looks, tables=there)["look"].value.rows() == [(1, "delete"), (3, "insert")]
+
+
 def test_every_change_is_in_the_feed() -> None:
     """With the version of the table; a run without changes gets None where its parameter takes it."""
     there = Lake({"bronze/customers": pl.DataFrame({"id": [1]})})

@@ -138,3 +138,21 @@ def test_frames_of_spark_are_judged(spark: Any, dbxdec_lake: Lake) -> None:
         "1 of 3 rows do not meet it",
     ]
     assert sorted(row["n"] for row in dbxdec_lake["numbers"].collect()) == [1, 2, 3]
+
+
+def test_the_last_change_of_each_key_is_read_from_a_frame_of_spark(spark: Any, dbxdec_lake: Lake) -> None:
+    """Changed, deleted and new keys, in the way of a Delta table."""
+
+    @job
+    def looks() -> None:
+        @task(io_manager=lake.table("seen", mode="append", keyed=False))
+        def look(customers: DataFrame) -> DataFrame:
+            return customers
+
+        look(lake.table("customers").changes(kind="latest", by="id"))
+
+    dbxdec_lake["customers"] = spark.createDataFrame([(1, "a"), (2, "b")], "id int, name string")
+    run_job(looks, tables=dbxdec_lake)
+    dbxdec_lake["customers"] = spark.createDataFrame([(2, "c"), (3, "d")], "id int, name string")
+    found = run_job(looks, tables=dbxdec_lake)["look"].reads["customers"].collect()
+    assert sorted(map(tuple, found)) == [(1, "a", "delete"), (2, "c", "insert"), (3, "d", "insert")]

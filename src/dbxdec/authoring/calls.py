@@ -22,7 +22,7 @@ from dbxdec.authoring.proxies import (
     UriReference,
 )
 from dbxdec.authoring.recording import caller
-from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled
+from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled, told
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import counted, did_you_mean, listed, shown
 from dbxdec.io_managers.base import IoManager, TableChanges, io_reference
@@ -237,7 +237,7 @@ class _Binder:
         if isinstance(what, IoManager):
             return self._bind_table(what)
         if not isinstance(what, TaskProxy | OutputReference):
-            given = what.describe() if isinstance(what, Reference) else shown(what)
+            given = told(what)
             self._recorder.problem(
                 f"{self._where} is `latest` of {given}", "pass `latest` a task's result or a table, `io.table(...)`"
             )

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.model import dag
-from dbxdec.model.outcome_warnings import guards_of
+from dbxdec.model.branches import guards_of
 from dbxdec.platform import references
 from dbxdec.platform.run_if import NEEDS_FAILURE
 

@@ -385,8 +385,10 @@ def _unfit(key: Any, cluster: Any, environment: Any, io_manager: Any, on_failure
         yield Problem(f"{shown(key)} can't be the key of a job", hint="use a string of letters, digits, `_` and `-`")
     for value, kind, name in ((cluster, JobCluster, "job_cluster"), (environment, Environment, "environment")):
         if value is not None and not isinstance(value, kind | Spoiled):
-            field = name.removeprefix("job_")
-            yield Problem(f"`{field}` is {shown(value)}, not a {name}", hint=f"write `{field}={name}(key, ...)`")
+            field, article = name.removeprefix("job_"), "an" if kind is Environment else "a"
+            yield Problem(
+                f"`{field}` is {shown(value)}, not {article} {name}", hint=f"write `{field}={name}(key, ...)`"
+            )
     if on_failure is not None and not isinstance(on_failure, Task | Handled | Spoiled):
         yield Problem(
             f"`on_failure` is {shown(on_failure)}, which is not a task",

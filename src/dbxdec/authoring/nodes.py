@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.authoring import recording
 from dbxdec.authoring.definitions import closure_of, closures_of, defaults_of, place_of, rebound
 from dbxdec.authoring.proxies import BranchReference, OutputReference, TaskProxy
-from dbxdec.authoring.references import Reference, Spoiled
+from dbxdec.authoring.references import Reference, Spoiled, told
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation, shown
 from dbxdec.io_managers.base import Mistaken
@@ -49,7 +49,7 @@ class _Ordered(recording.Node):
             for other in others:
                 self.depend(other)
         elif not isinstance(others, Spoiled):
-            what = others.describe() if isinstance(others, Reference) else shown(others)
+            what = told(others)
             self.recorder.problem(
                 f"`depends_on` is {what}, not a list",
                 "pass a list of task results, which calls of tasks return: `depends_on=[x]`",

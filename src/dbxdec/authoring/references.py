@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.authoring import recording
-from dbxdec.errors import Problem
+from dbxdec.errors import Problem, shown
 from dbxdec.model.mistakes import give_for_spoiled
 from dbxdec.platform import references
 
@@ -220,3 +220,8 @@ class ParameterProxy(Reference):
 
     def text(self) -> str:
         return references.job_parameter(self._name)
+
+
+def told(value: object) -> str:
+    """Return a value for a message; of one that exists only in a run, what it is."""
+    return value.describe() if isinstance(value, Reference) else shown(value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring import recording
-from dbxdec.authoring.references import Reference, Spoiled
+from dbxdec.authoring.references import Reference, Spoiled, told
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import AuthoringError, Problem, shown
 from dbxdec.model.secrets import Secret
@@ -25,7 +25,7 @@ def checked(given: Any) -> dict[str, str | int | bool] | None:
     if given is None or isinstance(given, Spoiled):
         return None
     if not isinstance(given, Mapping):
-        recording.refuse([Problem(f"`spark_conf` is {_told(given)}, not a dict", hint=_EXAMPLE)])
+        recording.refuse([Problem(f"`spark_conf` is {told(given)}, not a dict", hint=_EXAMPLE)])
         return None
     found: dict[str, str | int | bool] = {}
     problems = []
@@ -33,7 +33,7 @@ def checked(given: Any) -> dict[str, str | int | bool] | None:
         if not isinstance(name, str) or not name.strip():
             problems.append(Problem(f"`spark_conf` has the key {shown(name)}", hint=_EXAMPLE))
         elif not isinstance(value, str | int | bool | BundleVariable):
-            message = f"`spark_conf[{name!r}]` is {_told(value)}, not a string, a whole number or a boolean"
+            message = f"`spark_conf[{name!r}]` is {told(value)}, not a string, a whole number or a boolean"
             problems.append(Problem(message, hint=_instead(value)))
         else:
             try:
@@ -54,7 +54,3 @@ def _instead(value: object) -> str:
     if isinstance(value, Reference):
         return "a task can set what only the run knows: `spark.conf.set(...)`"
     return "write it as Spark reads it, as a string"
-
-
-def _told(value: object) -> str:
-    return value.describe() if isinstance(value, Reference) else shown(value)

@@ -123,7 +123,7 @@ def run_job(
     if len(args) > len(known):
         recorder.problem(
             f"the job `{job}` has {len(known)} parameters but got {len(args)} values",
-            f"its parameters are {', '.join(known) or 'none'}",
+            dag.parameters_hint(known),
         )
     for name in kwargs:
         if name not in known:

@@ -11,10 +11,10 @@ import dis
 import enum
 import functools
 from dataclasses import field
-from types import FunctionType, MappingProxyType, ModuleType
+from types import FunctionType, MappingProxyType, MethodType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.authoring.references import Reference
+from dbxdec.authoring.references import Reference, Spoiled
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation
 from dbxdec.io_managers.base import IoManager
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MANY = 1_000
 _DEEPEST = 3
+_HOLDERS = (MethodType, SimpleNamespace)
 _CONTAINERS = (list, tuple, dict, set, frozenset, MappingProxyType)
 
 
@@ -85,7 +86,7 @@ class _Look:
         """Return whether a global may lead to a variable: nearly all are modules and functions of libraries."""
         if isinstance(value, str):
             return has_token(value)
-        if isinstance(value, (BundleVariable, IoManager, Task, functools.partial, *_CONTAINERS)):
+        if isinstance(value, (BundleVariable, Reference, IoManager, Task, functools.partial, *_HOLDERS, *_CONTAINERS)):
             return True
         return type(value).__module__ == "functools" or self._is_own(value)
 
@@ -106,7 +107,8 @@ class _Look:
         elif isinstance(value, BundleVariable):
             self.variables |= names_in(value)
         elif isinstance(value, Reference):
-            self._refuse_reference(name, value, code)
+            if not isinstance(value, Spoiled):  # whose mistake is noted already
+                self._refuse_reference(name, value, code)
         elif isinstance(value, IoManager):
             self.variables |= value.variables()
         elif isinstance(value, _CONTAINERS):
@@ -117,6 +119,11 @@ class _Look:
             self.function(value.fn)
         elif isinstance(value, functools.partial):
             self._value(name, [value.func, *value.args, *value.keywords.values()], code, depth + 1)
+        elif isinstance(value, MethodType):
+            self._value(name, [value.__self__, value.__func__], code, depth + 1)
+        elif isinstance(value, SimpleNamespace):
+            if depth < _DEEPEST:
+                self._members(name, vars(value), code, depth)
         elif type(value).__module__ == "functools":  # a cache around a function
             self._value(name, getattr(value, "__wrapped__", None), code, depth)
         elif self._is_own(value):
@@ -154,8 +161,8 @@ class _Look:
         for function in functions:
             self._value(name, function, code, depth + 1)
         for attribute, item in members.items():
-            if isinstance(item, (str, *_CONTAINERS)) and attribute not in asked:
-                self.variables |= names_in(item) if not isinstance(item, str) else set()
+            if isinstance(item, (str, Reference, *_CONTAINERS)) and attribute not in asked:
+                self.variables |= names_in(item) if isinstance(item, _CONTAINERS) else set()
             elif not isinstance(item, FunctionType) and self._matters(item):
                 self._value(f"{name}.{attribute}", item, code, depth + 1)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from dbxdec.authoring import recording
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import place_of, seen_by
-from dbxdec.authoring.references import Reference
+from dbxdec.authoring.references import told
 from dbxdec.authoring.settings import given_fields, run_if_of
 from dbxdec.authoring.sparkconf import checked
 from dbxdec.errors import Problem, SourceLocation, shown
@@ -339,7 +339,7 @@ def _checked_stores(io_manager: Any, outputs: Any) -> tuple[IoManager | None, Ma
         return io_manager, {}
     problems = []
     if outputs is not None and not isinstance(outputs, dict):
-        problems.append(Problem(f"`outputs` is {_told(outputs)}", hint="pass a dict of IoManagers by name"))
+        problems.append(Problem(f"`outputs` is {told(outputs)}", hint="pass a dict of IoManagers by name"))
         outputs, io_manager = {}, io_manager or Mistaken()
     if io_manager is not None and outputs:
         problems.append(Problem("a task has both `io_manager` and `outputs`", hint="name all its outputs in `outputs`"))
@@ -350,17 +350,13 @@ def _checked_stores(io_manager: Any, outputs: Any) -> tuple[IoManager | None, Ma
         if isinstance(value, IoManager):
             return value
         hint = "pass an IoManager, such as PolarsDeltaIoManager(...)"
-        problems.append(Problem(f"`{name}` is {_told(value)}, not an IoManager", hint=hint))
+        problems.append(Problem(f"`{name}` is {told(value)}, not an IoManager", hint=hint))
         return Mistaken()
 
     single = None if io_manager is None or outputs else usable("io_manager", io_manager)
     named = {str(name): usable(f"outputs[{name!r}]", value) for name, value in (outputs or {}).items()}
     recording.refuse(problems)
     return single, named
-
-
-def _told(value: Any) -> str:
-    return value.describe() if isinstance(value, Reference) else shown(value)
 
 
 def _settings(fields: Mapping[str, Any], more: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring import recording
-from dbxdec.authoring.references import Reference, Spoiled
+from dbxdec.authoring.references import Spoiled, told
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import AuthoringError, Problem, shown
 from dbxdec.io_managers.base import IoManager, Mistaken
@@ -102,14 +102,14 @@ def _name_of(table: object) -> tuple[str | None, Problem | None]:
     if isinstance(table, str | BundleVariable):
         name = table.template if isinstance(table, BundleVariable) else table
         return name, next(_of_name(name), None)
-    what = table.describe() if isinstance(table, Reference) else shown(table)
+    what = told(table)
     instead = "the table that it writes" if isinstance(table, Task) else "a table"
     return None, Problem(f"on_update() got {what}, which is not a table", hint=f'pass {instead}: `io.table("orders")`')
 
 
 def _of_name(name: str) -> Iterator[Problem]:
     """Yield why `name` can't be that of a table in Unity Catalog. A variable may hold several parts of it."""
-    plain = variables.without_tokens(name, "v")
+    plain = variables.without_tokens(name)
     parts = plain.split(".")
     if any(sign in plain for sign in "/\\:"):
         yield Problem(f"on_update() got the path {name}", hint=_ONLY_NAMES)
@@ -131,7 +131,7 @@ def _of_interval(given: object) -> Iterator[Problem]:
         return
     if not isinstance(given, dt.timedelta):
         seconds = given if isinstance(given, int) and not isinstance(given, bool) else 600
-        what = given.describe() if isinstance(given, Reference) else shown(given)
+        what = told(given)
         yield Problem(
             f"`min_interval` of on_update() is {what}, not a timedelta", hint=f"write `dt.timedelta(seconds={seconds})`"
         )

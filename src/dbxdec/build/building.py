@@ -6,7 +6,6 @@ Modules that only the end of a build needs are imported while discovery, in its 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from contextlib import suppress
@@ -31,6 +30,7 @@ from dbxdec.errors import (
 )
 from dbxdec.model import contract_forms, soundness
 from dbxdec.records import dataclass
+from dbxdec.support import digests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -112,7 +112,7 @@ def build(
 
     payload = tuple(
         sorted(
-            [*((file.path, _sha256(file.origin)) for file in files)]
+            [*((file.path, digests.of_file(file.origin)) for file in files)]
             + [(f"{DATA}/{file.path}", _data_digest(file)) for file in data]
         )
     )
@@ -351,11 +351,6 @@ def _data_digest(file: ShippedFile) -> str:
 
     with open(file.origin, "rb") as content:
         return data_digest(file.path, content)
-
-
-def _sha256(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def admits_running_version(requirements: Sequence[str], project: str, extra_libraries: Sequence[str] = ()) -> None:

@@ -293,7 +293,7 @@ def _read_as_values(job: Job, others: Mapping[str, Job]) -> Iterator[tuple[Any, 
             for side in ("left", "right"):
                 yield task.settings["condition_task"][side], partial(outside.refused, job, {})
         elif task.kind == "run_job" and task.runs_job in others:
-            for text in task.settings["run_job_task"].get("job_parameters", {}).values():
+            for text in task.passes.values():
                 yield text, partial(outside.passed, task, others[task.runs_job])
         elif task.each is not None:
             yield task.each.concurrency, partial(outside.refused, job, {})

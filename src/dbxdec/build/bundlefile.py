@@ -156,9 +156,7 @@ def _artifacts(document: Document) -> Iterator[tuple[tuple[str, ...], str, dict[
 
 def _builds(document: Document, artifact: dict[str, Any], bundle_root: Path, root: Path, directory: str) -> bool:
     """Return whether the CLI would build the project at `root`: it runs its own build when there are no `files`."""
-    command = artifact.get("build")
-    files = artifact.get("files")
-    sources = [entry.get("source") for entry in (files if isinstance(files, list) else ()) if isinstance(entry, dict)]
+    command, sources = artifact.get("build"), sources_of(artifact)
     is_wheel = artifact.get("type") == "whl"
     if not (is_wheel or (isinstance(command, str) and _MAKES_WHEELS.search(command))):
         return False
@@ -170,6 +168,12 @@ def _builds(document: Document, artifact: dict[str, Any], bundle_root: Path, roo
         return _normal(root / directory) in places
     path = artifact.get("path")
     return _normal(folder / path if isinstance(path, str) else bundle_root) == _normal(root)
+
+
+def sources_of(artifact: dict[str, Any]) -> list[Any]:
+    """Return the patterns of the files that an artifact takes, as they are written."""
+    files = artifact.get("files")
+    return [entry.get("source") for entry in (files if isinstance(files, list) else ()) if isinstance(entry, dict)]
 
 
 def _is_ours(artifact: dict[str, Any], name: str, project: str) -> bool:
@@ -197,11 +201,9 @@ def artifacts_of(bundle: Bundle, target: str | None) -> Iterator[tuple[Document,
 
 def files_of(document: Document, artifact: dict[str, Any]) -> set[Path]:
     """Return the files that an artifact takes, by its patterns."""
-    files = artifact.get("files")
-    sources = [entry.get("source") for entry in (files if isinstance(files, list) else ()) if isinstance(entry, dict)]
     return {
         _normal(found)
-        for source in sources
+        for source in sources_of(artifact)
         if isinstance(source, str) and source and not os.path.isabs(source)
         for found in _matching(document.path.parent, os.path.normpath(source))
     }

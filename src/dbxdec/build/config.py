@@ -31,7 +31,8 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PYTHON = re.compile(r"3\.(1[1-9]|[2-9][0-9])")
 # Not `name[extra] @ https://.../x.whl`, which is a requirement.
 _WITH_EXTRAS = re.compile(r"(?P<wheel>[^@\[]+\.whl)\s*\[[^\]]*\]\s*", re.IGNORECASE)
-_OF_DISCOVERY = frozenset({"pipelines", "missing-imports", "discovery-env"})
+OF_DISCOVERY = frozenset({"pipelines", "missing-imports", "discovery-env"})
+"""The settings without which the pipelines can't be read as they are meant."""
 _OF_A_LOCK = frozenset({"lock", "lock-python", "lock-exclude"})
 _MISSING_IMPORTS = ("stand-in", "error")
 
@@ -64,9 +65,10 @@ def load(path: Path) -> Config:
 
 
 def sound(path: Path) -> tuple[Config | None, list[Problem]]:
-    """Return the settings in the pyproject.toml at `path`, those that are wrong with their defaults, and the mistakes.
+    """Return the settings in the pyproject.toml at `path`, and the mistakes in them.
 
-    None where the pipelines could not be read as they are meant.
+    A setting that is wrong has its default, or what its author means where that is clear. None where the pipelines
+    could not be read as they are meant.
     """
     try:
         found = at(documents.toml_of(path), "tool", "dbxdec")
@@ -92,15 +94,19 @@ def _parsed(form: Any) -> tuple[Config | None, list[Problem]]:
     for key, value in form.items():
         reader = _READERS.get(key)
         if reader is None:
-            hint = did_you_mean(key, _READERS) or f"known settings are {', '.join(_READERS)}"
+            near = nearest(key, _READERS)
+            hint = f"did you mean `{near}`?" if near else f"known settings are {', '.join(_READERS)}"
             problems.append(Problem("unknown setting", _path(TABLE, key), hint))
-            wrong.add(nearest(key, _READERS) or "")
+            if near is not None and near not in form:
+                wrong.add(near)
+                values |= _meant(near, value)
             continue
         try:
-            values[key.replace("-", "_")] = reader(value, f"{TABLE}.{key}")
+            values[_field(key)] = reader(value, f"{TABLE}.{key}")
         except ConfigError as error:
             problems += error.problems
             wrong.add(key)
+            values |= _meant(key, value)
     if "lock" not in form:
         problems += [
             Problem("has no effect without a lock", f"{TABLE}.{key}", 'name the lock: `lock = "uv.lock"`')
@@ -109,7 +115,40 @@ def _parsed(form: Any) -> tuple[Config | None, list[Problem]]:
         ]
     if not wrong.isdisjoint(_OF_A_LOCK):  # with a part of them, the lock would have mistakes that it has not
         values = {name: value for name, value in values.items() if name.replace("_", "-") not in _OF_A_LOCK}
-    return (Config(**values) if wrong.isdisjoint(_OF_DISCOVERY) else None), problems
+    unclear = [key for key in wrong & OF_DISCOVERY if _field(key) not in values]
+    return (None if unclear else Config(**values)), problems
+
+
+def _field(key: str) -> str:
+    """Return the field of Config that has the setting `key`."""
+    return key.replace("-", "_")
+
+
+def _meant(key: str, value: Any) -> dict[str, Any]:
+    """Return what a wrong value of a setting of discovery means, by the field of Config; nothing if it is not clear."""
+    written = _MEANT[key](value) if key in _MEANT else None
+    try:
+        return {} if written is None else {_field(key): _READERS[key](written, key)}
+    except ConfigError:
+        return {}
+
+
+def _meant_pipelines(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _meant_missing_imports(value: Any) -> Any:
+    return (isinstance(value, str) and nearest(value, _MISSING_IMPORTS)) or _MISSING_IMPORTS[0]
+
+
+def _meant_environment(value: Any) -> Any:
+    """Return a table with dates as they are written, and with lists and tables as JSON."""
+    if not isinstance(value, dict):
+        return None
+    return {
+        name: item if isinstance(item, str | int | float) else json.dumps(item, default=str).strip('"')
+        for name, item in value.items()
+    }
 
 
 def _pipelines(value: Any, path: str) -> tuple[str, ...]:
@@ -267,6 +306,12 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "lock": _lock,
     "lock-python": _lock_python,
     "lock-exclude": _lock_exclude,
+}
+
+_MEANT: dict[str, Callable[[Any], Any]] = {
+    "pipelines": _meant_pipelines,
+    "missing-imports": _meant_missing_imports,
+    "discovery-env": _meant_environment,
 }
 
 

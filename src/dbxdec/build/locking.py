@@ -19,9 +19,10 @@ from dbxdec.model.locked import UNKNOWN, Locked, Pins, python_of
 from dbxdec.platform import owned
 from dbxdec.platform.pythons import KNOWN
 from dbxdec.records import dataclass
+from dbxdec.support.forms import strings_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from dbxdec.build.config import Config
     from dbxdec.build.locks.chosen import Chosen
@@ -227,7 +228,7 @@ class _Resolving:
         versions = {package.name: package.version for package in chosen.packages}
         for job in jobs:
             for spec in job.environments.values():
-                for text in _strings(spec.get("dependencies")):
+                for text in strings_in(spec.get("dependencies")):
                     self._check_requirement(lock, text, versions, job.source)
             for task in job.tasks:
                 found = task.settings.get("libraries")
@@ -271,7 +272,3 @@ class _Resolving:
 
 def _as_version(python: str) -> tuple[int, ...]:
     return tuple(map(int, python.split(".")))
-
-
-def _strings(value: object) -> Iterator[str]:
-    yield from (text for text in (value if isinstance(value, list) else ()) if isinstance(text, str))

@@ -6,7 +6,6 @@ runs here is packed into a wheel.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import os
@@ -20,6 +19,7 @@ import dbxdec
 from dbxdec.errors import Problem
 from dbxdec.model.locked import OWN
 from dbxdec.records import dataclass
+from dbxdec.support import digests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,8 +123,8 @@ def _packed(folder: Path) -> tuple[str, bytes | None] | None:
     if found is None or text is None:
         return None
     content = {path.relative_to(top.parent).as_posix(): path.read_bytes() for top in _folders() for path in _in(top)}
-    digests = {path: hashlib.sha256(data).digest() for path, data in content.items()}
-    both = hashlib.sha256(text.encode() + b"".join(path.encode() + digests[path] for path in sorted(digests)))
+    each = (path.encode() + hashlib.sha256(content[path]).digest() for path in sorted(content))
+    both = hashlib.sha256(text.encode() + b"".join(each))
     version = f"{dbxdec.__version__}+dbx{both.hexdigest()[:12]}"
     name = f"dbxdec-{version}-py3-none-any.whl"
     if (folder / name).is_file():
@@ -133,9 +133,8 @@ def _packed(folder: Path) -> tuple[str, bytes | None] | None:
     more = {"METADATA": _VERSION.sub(f"Version: {version}", text, count=1), "WHEEL": _WHEEL}
     more["entry_points.txt"] = found.read_text("entry_points.txt") or ""
     for file, written in more.items():
-        content[f"{info}/{file}"] = data = written.encode()
-        digests[f"{info}/{file}"] = hashlib.sha256(data).digest()
-    rows = [f"{path},sha256={_in_record(digest)},{len(content[path])}" for path, digest in digests.items()]
+        content[f"{info}/{file}"] = written.encode()
+    rows = [f"{path},sha256={digests.in_record(data)},{len(data)}" for path, data in content.items()]
     content[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
     target = io.BytesIO()
     # It is packed in each build after a change of dbxdec: storing takes a third of the time of compressing.
@@ -151,7 +150,3 @@ def _in(folder: Path) -> Iterator[Path]:
     for top, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         yield from (Path(top, name) for name in sorted(names) if not name.endswith(".pyc"))
-
-
-def _in_record(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -22,6 +22,7 @@ from dbxdec.build.locks.packages import (
 )
 from dbxdec.errors import Problem
 from dbxdec.model.locked import OWN, Pins
+from dbxdec.support import digests
 from dbxdec.support.addresses import has_credentials, without_credentials
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Pinning:
         elif (no_wheel := shipping.why_no_wheel(there)) is not None:
             why = f"is no wheel that a task could install: {no_wheel}"
         else:
-            found = shipping.sha256(there)
+            found = digests.of_file(there)
             if sha256 is None or sha256 == found:
                 self.wheels[shown] = found
                 return shown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 from dbxdec.build import config, freshness
 from dbxdec.errors import ConfigError, DbxdecError, ManifestError, Problem
 from dbxdec.records import dataclass
-from dbxdec.support import streams
+from dbxdec.support import digests, streams
 from dbxdec.support.boundary import refusal
 
 if TYPE_CHECKING:
@@ -148,8 +147,7 @@ def _older(path: str, stat: list[int], moment: int) -> bool:
 def _digests(root: Path, paths: Iterable[str]) -> dict[str, str | None]:
     def digest(path: Path) -> str | None:
         try:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return digests.of_file(path)
         except OSError:
             return None
 

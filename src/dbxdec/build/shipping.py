@@ -5,9 +5,7 @@ Each lies in a folder beside the wheel, under a name that only its content has (
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import io
 import os
 import posixpath
@@ -18,14 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from dbxdec.build import own_wheel
+from dbxdec.build import own_wheel, wheel_names
 from dbxdec.build.codegen.environments import is_wheel
 from dbxdec.build.codegen.libraries import FOLDER, local_version, own_name
 from dbxdec.build.codegen.paths import is_local
 from dbxdec.build.wheels import opened
 from dbxdec.errors import ManifestError, Problem
 from dbxdec.records import dataclass
-from dbxdec.support import files
+from dbxdec.support import digests, files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -72,10 +70,14 @@ def extra_of(root: Path, libraries: Sequence[str]) -> Extra:
             if why := why_no_wheel(root / path):
                 where = f"{EXTRA}[{i}]"
                 warnings.append(
-                    Problem(f"{path!r} is no wheel that a task could install: {why}", where, "build it again")
+                    Problem(
+                        f"{path!r} is no wheel that a task could install: {why}",
+                        where,
+                        "build it again, and keep the name that it gets",
+                    )
                 )
             else:
-                wheels[path] = sha256(root / path)
+                wheels[path] = digests.of_file(root / path)
     return Extra(tuple(found), wheels, tuple(warnings), tuple(watched))
 
 
@@ -94,6 +96,8 @@ def why_no_wheel(path: Path) -> str | None:
     """Return why the file at `path` can't be installed as a wheel; None if it can."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+    if not wheel_names.has_plain_letters(path.name):
+        return "its name has a character that no wheel's name has"
     try:
         parse_wheel_filename(path.name)
         with opened(path) as (archive, members):
@@ -105,12 +109,6 @@ def why_no_wheel(path: Path) -> str | None:
     except ManifestError as error:
         return error.problems[0].message
     return None
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of a file, in hex. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def _wrong(path: Path, shown: str, digest: str, target: Path) -> Problem | None:
     hint = f"build again; a wheel that is deployed elsewhere needs its folder {FOLDER} beside it"
     if not path.is_file():
         return Problem(f"{shown} is not there, which the build had among its libraries, nor is {target}", None, hint)
-    if sha256(path) != digest:
+    if digests.of_file(path) != digest:
         return Problem(f"{shown} is not the wheel that the build had: its content has changed", None, hint)
     return None
 
@@ -262,8 +260,7 @@ def _record(record: bytes, moved: Callable[[str], str], info: str, metadata: byt
             continue
         name = moved(row[0])
         if name == f"{info}/METADATA":
-            digest = base64.urlsafe_b64encode(hashlib.sha256(metadata).digest()).rstrip(b"=").decode()
-            row = [name, f"sha256={digest}", str(len(metadata))]
+            row = [name, f"sha256={digests.in_record(metadata)}", str(len(metadata))]
         if name.removeprefix(f"{info}/") not in _SIGNATURES:
             rows.append([name, *row[1:]])
     text = io.StringIO(newline="")

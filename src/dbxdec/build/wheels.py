@@ -14,7 +14,6 @@ import stat
 import struct
 import zipfile
 import zlib
-from base64 import urlsafe_b64encode
 from contextlib import contextmanager
 from dataclasses import field
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from dbxdec.errors import ManifestError, Problem, RunError
 from dbxdec.model import contract_forms, protocol
 from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode
 from dbxdec.records import dataclass
+from dbxdec.support import digests
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -228,7 +228,7 @@ def _of_record(info: Mapping[str, bytes]) -> Iterator[str]:
         path, _, rest = line.partition(",")
         name, digest = path.rpartition("/")[2], rest.partition(",")[0]
         if name in (_METADATA, _ENTRY_POINTS) and _is_info(path) and path.count("/") == 1 and name in info:
-            found = urlsafe_b64encode(hashlib.sha256(info[name]).digest()).rstrip(b"=").decode()
+            found = digests.in_record(info[name])
             if digest.startswith("sha256=") and digest != f"sha256={found}":
                 yield f"its {name} is not the one that its RECORD lists"
 

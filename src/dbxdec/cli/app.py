@@ -10,7 +10,15 @@ from click.shell_completion import CompletionItem
 
 import dbxdec
 from dbxdec.cli.console import say
-from dbxdec.errors import AuthoringError, CodegenError, DbxdecError, DiscoveryError, StandInError, did_you_mean
+from dbxdec.errors import (
+    AuthoringError,
+    CodegenError,
+    DbxdecError,
+    DiscoveryError,
+    Problem,
+    StandInError,
+    did_you_mean,
+)
 
 # Name -> one line of help; the command is `dbxdec.cli.<name>:command`.
 _COMMANDS = {
@@ -41,7 +49,11 @@ INTERRUPTED = 130
 def code_of(error: DbxdecError) -> int:
     """Return the exit code for `error`: that of mistakes in the pipelines, or that of wrong usage or settings."""
     in_pipelines = isinstance(error, AuthoringError | CodegenError | DiscoveryError | StandInError)
-    return FAILED if in_pipelines else WRONG_USAGE
+    return FAILED if in_pipelines and not all(map(_is_of_settings, error.problems)) else WRONG_USAGE
+
+
+def _is_of_settings(problem: Problem) -> bool:
+    return isinstance(problem.where, str) and problem.where.startswith(("tool.", "project."))
 
 
 class Refusal(click.ClickException):

@@ -4,42 +4,35 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-import sys
-from contextlib import contextmanager, nullcontext
-from dataclasses import field, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
 
 from dbxdec.cli import completion, options
-from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
+from dbxdec.cli.app import FAILED, INTERRUPTED
+from dbxdec.cli.book import Book, ask, show_given, show_left_out, show_states, show_twice, show_unknown
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, progressing, say
 from dbxdec.cli.home import home
-from dbxdec.cli.missing import of_ranges, word_of
 from dbxdec.errors import counted, listed
-from dbxdec.local import backfill_report, backfills, ledger
+from dbxdec.local import backfills, ledger
 from dbxdec.local.backfill_report import check_target
 from dbxdec.local.backfills import Record
 from dbxdec.local.variables import local_values
 from dbxdec.platform.run_if import State
-from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
-
     from rich.console import Console
 
     from dbxdec.local.alone import Alone
-    from dbxdec.local.backfill import Earlier, Plan, PlanOf, Step
+    from dbxdec.local.backfill import Plan, Step
     from dbxdec.local.backfilling import Ended
     from dbxdec.local.key_runs import Meanwhile
     from dbxdec.local.missing import Key, Keys
     from dbxdec.local.request import RunRequest
-    from dbxdec.model.dag import Job
 
 _LINES = 5
 _MOST_FAILURES = 3
@@ -111,7 +104,7 @@ def command(
     from dbxdec.local.alone import alone
     from dbxdec.local.asked import asked_keys  # their imports take longer than `--help`
     from dbxdec.local.backfill import one_at_a_time, planned, run_anew, thinned
-    from dbxdec.local.given import has_keys, keys_given, with_given
+    from dbxdec.local.given import keys_given, with_given
     from dbxdec.local.inside import check_inside
     from dbxdec.local.key_runs import Meanwhile, done_since
     from dbxdec.local.missing import keys_of, variables_of
@@ -126,7 +119,7 @@ def command(
     refuse_readers(build.manifest, found)
     check_variables(build.manifest, variables)
     given, values_given = options.selection(keys), None
-    if not has_keys(found):
+    if not found.key_parameters:
         found, values_given = with_given(found, given)
     for parameter in found.parameters:
         if parameter.key is not None and parameter.name in parameters:
@@ -136,7 +129,7 @@ def command(
     if report is not None:
         check_target(Path(report))
     earlier = None if resumes is None else backfills.find(here, str(resumes))
-    book = _Book(here, job, target, found, sys_arguments(), earlier, None if report is None else Path(report))
+    book = Book(here, job, target, found, sys_arguments(), earlier, None if report is None else Path(report))
     if target is not None:
         from dbxdec.cli import remote_backfill
 
@@ -145,9 +138,7 @@ def command(
             again=again, every=every, newest_first=newest_first, agreed=yes, dry_run=dry_run,  # type: ignore[arg-type]
             keys_at_once=keys_at_once if _is_given("keys_at_once") else None, job_id=job_id, host=host, profile=profile,
         )  # fmt: skip
-        remote_backfill.run(
-            wanted, remote_backfill.Words(_ask, book.summarize, book.opened, show_twice, show_given, book.before)
-        )
+        remote_backfill.run(wanted, book)
         return
     if job_id is not None or host is not None or profile is not None:
         raise click.UsageError("--job-id, --host and --profile say where a target is: give its name by --target")
@@ -197,7 +188,7 @@ def command(
         if not plan.steps or lock is None:
             return
         if not yes:
-            _ask(plan)
+            ask(plan)
         request = RunRequest(job, build, here, source, parameters=parameters, variables=variables, at_once=at_once)
         if keys_at_once > 1 and (whole := one_at_a_time(there)):
             say(f"one key at a time: each run replaces the whole of {listed(whole)}")
@@ -220,15 +211,10 @@ def _is_given(option: str) -> bool:
 
 def _show(out: Console, keys: Keys, plan: Plan) -> None:
     out.print(f"[bold]{escape(keys.job)}[/]  {plan.done} done, {counted(len(plan.steps), 'run')} to make")
-    for state in ("missing", "partial", "done"):
-        some = [step.key for step in plan.steps if step.state == state]
-        if some:
-            ordered = keys.sorted(some)
-            out.print(f"  {word_of(state, keys):<8} {escape(of_ranges(ordered, keys))}")
+    show_states(out, keys, plan)
     show_left_out(out, keys)
     show_given(out, keys, plan)
-    for table in keys.unknown:
-        say(f"of {table.name} it can't be told which keys it has: {table.why}")
+    show_unknown(keys)
     if plan.unfinished:
         keys_, has = counted(plan.unfinished, "done key"), "has" if plan.unfinished == 1 else "have"
         out.print(f"  {keys_} {has} a run here that has not succeeded: `--again failed` resumes it")
@@ -236,37 +222,6 @@ def _show(out: Console, keys: Keys, plan: Plan) -> None:
     if resumed:
         out.print(f"  {counted(resumed, 'run')} of them {'is' if resumed == 1 else 'are'} resumed")
     show_twice(out, keys, plan)
-
-
-def show_twice(out: Console, keys: Keys, plan: PlanOf[Any]) -> None:
-    """Print which tables will have rows of keys twice, since a person wants done keys again."""
-    from dbxdec.local.backfill import appended_twice
-
-    for name, count in appended_twice(keys, plan):
-        rows = f"the rows of {counted(count, 'key')} twice, unless you delete them first"
-        out.print(f"  {escape(name)} appends: it will have {rows}")
-
-
-def show_given(out: Console, keys: Keys, plan: PlanOf[Any]) -> None:
-    """Print what a job without keys means for a plan: it runs all values that are given, each time."""
-    from dbxdec.local.given import said_of
-
-    if keys.made is not None and plan.steps:
-        for words in said_of(keys, done=plan.done):
-            out.print(f"  {escape(words)}")
-
-
-def show_left_out(out: Console, keys: Keys) -> None:
-    """Print what was asked for and is no key that there should be."""
-    for words in keys.left_out:
-        out.print(f"  left out {escape(words)}")
-
-
-def _ask(plan: Plan) -> None:
-    if not sys.stdin.isatty():
-        say("nothing is run: `--yes` agrees to the plan")
-        raise SystemExit(WRONG_USAGE)
-    options.agree(f"make {counted(len(plan.steps), 'run')}?", "nothing is run")
 
 
 def _run(
@@ -316,72 +271,6 @@ def _said(ended: Ended) -> list[str]:
     lines = [f"{task.key}: {line}" for task, said in ended.failures for line in said[-_LINES:]]
     lines += ended.why.splitlines()
     return [*lines, *([f"logs: {ended.run.folder}"] if lines and ended.run is not None else [])]
-
-
-@dataclass(frozen=True)
-class _Book:
-    """What is kept and shown of a backfill, wherever its runs are made. It may resume an `earlier` one."""
-
-    here: Path
-    job: str
-    target: str | None
-    dag: Job
-    arguments: Sequence[str]
-    earlier: Record | None
-    report: Path | None
-    records: list[Record] = field(default_factory=list)
-
-    @property
-    def before(self) -> Earlier | None:
-        """What the resumed backfill has done."""
-        from dbxdec.local.backfill import Earlier
-
-        return None if self.earlier is None else Earlier(frozenset(self.earlier.well), self.earlier.began)
-
-    @contextmanager
-    def opened(self, plan: PlanOf[Any], variables: Mapping[str, str] = MappingProxyType({})) -> Iterator[Record]:
-        """Keep a record while the runs are made."""
-        record = self.earlier or backfills.new(self.here)
-        self.records.append(record)
-        keys = [step.key for step in plan.steps]
-        names = [parameter.name for parameter in self.dag.parameters if parameter.key is not None]
-        with record.working(
-            job=self.job,
-            target=self.target,
-            arguments=self.arguments,
-            names=names,
-            plan=keys,
-            variables=variables,
-        ):
-            yield record
-
-    def summarize(
-        self, out: Console, job: Job, keys: Keys, failed: list[Key], *, cancelled: int = 0, stopped: bool = False
-    ) -> None:
-        """Print what is there now as a calendar, and write the report."""
-        from dbxdec.local.missing import absence
-        from dbxdec.views import calendar
-
-        parameters = [parameter for parameter in job.parameters if parameter.key is not None]
-        periods = [one.key.period if one.key is not None and one.key.is_period else None for one in parameters]
-        states = {**{key: keys.state(key) for key in keys.due}, **dict.fromkeys(failed, "failed")}
-        out.print()
-        for row in calendar.lines(periods, states):
-            out.print(escape(row))
-        out.print(f"[dim]{calendar.legend()}[/]")
-        left = sum(keys.state(key) != "done" for key in keys.due)
-        done = len(keys.due) - left
-        broken = f", {counted(len(failed), 'run')} failed" if failed else ""
-        broken += f", {counted(cancelled, 'run')} cancelled" if cancelled else ""
-        out.print(f"{done} of {counted(len(keys.due), 'key')} done{broken}")
-        well = {key for record in self.records for key in Record(record.path).well}
-        for table in keys.absent if any(keys.state(key) != "done" for key in well) else ():
-            say(str(absence(table, job.key)))
-        for record in self.records:
-            record.note("over", done=done, due=len(keys.due), stopped=stopped, time_ms=ledger.now_ms())
-            if self.report is not None:
-                backfill_report.write(self.report, Record(record.path), periods, states, keys.names)
-                say(f"the report is in {self.report}")
 
 
 def sys_arguments() -> list[str]:

@@ -14,8 +14,6 @@ from dbxdec.cli.console import console, escape, print_json, say
 from dbxdec.cli.home import home
 from dbxdec.cli.missing import CANT_TELL
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
-from dbxdec.local import ledger
-from dbxdec.local.variables import local_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -49,23 +47,21 @@ def command(
       dbxdec expect flights -p day=2024-01-31 --target prod --json
     """
     # Their imports take longer than `--help`.
-    from dbxdec.local.parameters import check_parameters, check_variables, needs_value
+    from dbxdec.local.parameters import check_parameters, needs_value
     from dbxdec.local.question import Question, answer_of
 
     here = home()
     manifest = pipelines.chosen(here).manifest
     found = _of_table(manifest, table)
     build, _ = find(found[0][0].key, here, None, None)
-    check_variables(build.manifest, variables)
     _refuse_unknown(parameters, {parameter.name for job, _, _ in found for parameter in job.parameters})
     names = {name for job, _, _ in found for name in job.variables}
-    values = local_values(names, variables, here, target)
-    question = Question(build, values, here, None if target is not None else ledger.lake(here))
+    question = Question.of(build, names, variables, here, target)
     told = []
     for job, task, output in found:
         given = tuple(one for one in job.parameters if one.name in parameters)
         known = {one.name: parameters[one.name] for one in given}
-        check_parameters(replace(job, parameters=given), known, values)
+        check_parameters(replace(job, parameters=given), known, question.variables)
         answer = answer_of(build.manifest.job(job.key), question, [(task.key, output)], expects=known)
         told.append({"job": job.key, "task": task.key, **answer["tables"][0]})
     lacking = {

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from dbxdec.cli import completion, options
-from dbxdec.cli.app import FAILED, WRONG_USAGE, Subcommands
-from dbxdec.cli.backfill import show_left_out
+from dbxdec.cli.app import FAILED, Subcommands
+from dbxdec.cli.book import show_left_out
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, say
 from dbxdec.cli.home import home
 from dbxdec.cli.missing import of_ranges
 from dbxdec.errors import RunError, counted
-from dbxdec.local import ledger
-from dbxdec.local.variables import local_values
 
 _target = options.target("The tables of this target of the bundle, where they are; by default those of local runs.")
 _yes = click.option("--yes", "-y", is_flag=True, help="Change the logs without asking.")
@@ -118,19 +114,16 @@ def _change(
 
     from dbxdec.local.asked import asked_keys
     from dbxdec.local.missing import change_of, keys_of, variables_of
-    from dbxdec.local.parameters import check_variables
     from dbxdec.local.question import Question
     from dbxdec.model import run_keys
     from dbxdec.runtime.marking import Change
 
     here, out = home(), console()
     build, _ = find(name, here, None, None)
-    check_variables(build.manifest, given)
     job = build.manifest.job(name)
-    if not any(parameter.key for parameter in job.parameters):
+    if not job.key_parameters:
         raise RunError(f"the job `{name}` has no key", hint="give it one: `day: dt.date = daily(since=...)`")
-    root = None if target is not None else ledger.lake(here)
-    question = Question(build, local_values(variables_of(job), given, here, target), here, root)
+    question = Question.of(build, variables_of(job), given, here, target)
     due = keys_of(job, question, asked_keys(job, options.selection(keys), question.now))
     show_left_out(out, due)
     texts = [run_keys.written(due.named(key)) for key in due.due]
@@ -145,7 +138,9 @@ def _change(
             say(f"{table} is left as it is: {why}")
     wrong = any(why for _, _, why in planned)
     if count and not dry:
-        _ask(f"{'forget' if forget else 'mark'} {counted(count, 'key')} in the logs?", yes=yes)
+        if not yes:
+            wanted = f"{'forget' if forget else 'mark'} {counted(count, 'key')} in the logs?"
+            options.agree(wanted, "nothing is changed", "it")
         done = change_of(job, question, replace(change, dry=False), tasks)
         for (table, _, why), (_, _, before) in zip(done, planned, strict=True):
             if why and why != before:
@@ -156,12 +151,3 @@ def _change(
         out.print("nothing to change")
     if wrong:
         raise SystemExit(FAILED)
-
-
-def _ask(question: str, *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        say("nothing is changed: `--yes` agrees to it")
-        raise SystemExit(WRONG_USAGE)
-    options.agree(question, "nothing is changed")

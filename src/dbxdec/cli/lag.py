@@ -13,8 +13,6 @@ from dbxdec.cli.console import console, escape, print_json, say
 from dbxdec.cli.home import home
 from dbxdec.cli.missing import CANT_TELL
 from dbxdec.errors import RunError, counted
-from dbxdec.local import ledger
-from dbxdec.local.variables import local_values
 from dbxdec.model.beginnings import readers
 
 if TYPE_CHECKING:
@@ -40,8 +38,7 @@ def command(job: str | None, target: str | None, variables: dict[str, str], as_j
       dbxdec lag
       dbxdec lag orders --target prod --json
     """
-    from dbxdec.local.parameters import check_variables  # their imports take longer than `--help`
-    from dbxdec.local.question import Question, answer_of
+    from dbxdec.local.question import Question, answer_of  # whose imports take longer than `--help`
 
     here = home()
     manifest = pipelines.chosen(here, job=job).manifest
@@ -50,10 +47,7 @@ def command(job: str | None, target: str | None, variables: dict[str, str], as_j
         what = f"no task of the job `{job}`" if job is not None else f"no task of {manifest.project}"
         raise RunError(f"{what} reads what is new in a table", hint='`io.table("...").changes()` as its argument')
     build, _ = find(jobs[0].key, here, None, None)
-    check_variables(build.manifest, variables)
-    root = None if target is not None else ledger.lake(here)
-    names = {name for one in jobs for name in one.variables}
-    question = Question(build, local_values(names, variables, here, target), here, root)
+    question = Question.of(build, {name for one in jobs for name in one.variables}, variables, here, target)
     found = {one.key: answer_of(build.manifest.job(one.key), question, None)["lags"] for one in jobs}
     if as_json:
         print_json({"jobs": [{"job": key, "readers": lags} for key, lags in found.items()]})

@@ -14,8 +14,6 @@ from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, print_json, say
 from dbxdec.cli.home import home
 from dbxdec.errors import Problem, RunError
-from dbxdec.local import ledger
-from dbxdec.local.variables import local_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +63,6 @@ def command(
       dbxdec missing delays -t prod --on-platform
     """
     from dbxdec.local.missing import keys_of, variables_of  # their imports take longer than `--help`
-    from dbxdec.local.parameters import check_variables
     from dbxdec.local.question import Question
 
     if target is None and (on_platform or job_id is not None or host is not None or profile is not None):
@@ -73,17 +70,14 @@ def command(
     here = home()
     manifest = pipelines.chosen(here, job=job).manifest
     jobs = [manifest.job(job)] if job is not None else list(manifest.jobs)
-    keyed = [one for one in jobs if any(parameter.key for parameter in one.parameters)]
+    keyed = [one for one in jobs if one.key_parameters]
     if not keyed:
         what = f"the job `{job}` has no key" if job is not None else f"no job of {manifest.project} has a key"
         raise RunError(
             f"{what}, so nothing says what there should be", hint="give it one: `day: dt.date = daily(since=...)`"
         )
     build, _ = find(keyed[0].key, here, None, None)
-    check_variables(build.manifest, variables)
-    names = set().union(*map(variables_of, keyed))
-    root = None if target is not None else ledger.lake(here)
-    question = Question(build, local_values(names, variables, here, target), here, root)
+    question = Question.of(build, set().union(*map(variables_of, keyed)), variables, here, target)
     found, wrong = [], False
     for one in keyed:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -77,11 +78,14 @@ def selection(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def agree(question: str, otherwise: str) -> None:
+def agree(question: str, otherwise: str, to: str) -> None:
     """Ask a person at a terminal, and end the command where the answer is no. Ctrl-C is as elsewhere.
 
-    `otherwise` says what then becomes of it: "nothing is run".
+    `otherwise` says what then becomes of it: "nothing is run". `to` says what `--yes` agrees to.
     """
+    if not sys.stdin.isatty():
+        say(f"{otherwise}: `--yes` agrees to {to}")
+        raise SystemExit(WRONG_USAGE)
     try:
         if click.confirm(question, err=True):
             return

@@ -6,24 +6,25 @@ import datetime as dt
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dbxdec.cli.app import FAILED, INTERRUPTED
+from dbxdec.cli.book import ask, show_given, show_left_out, show_states, show_twice, show_unknown
 from dbxdec.cli.console import console, escape, say
-from dbxdec.cli.missing import of_ranges, word_of
+from dbxdec.cli.missing import of_ranges
 from dbxdec.errors import counted
 from dbxdec.local import backfills, ledger
 from dbxdec.local.variables import local_values
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Mapping
     from pathlib import Path
 
     from rich.console import Console
 
-    from dbxdec.local.backfill import Again, Earlier, PlanOf
+    from dbxdec.cli.book import Book
+    from dbxdec.local.backfill import Again, PlanOf
     from dbxdec.local.backfills import Record
     from dbxdec.local.builds import Build
     from dbxdec.local.missing import Key, Keys
@@ -32,21 +33,6 @@ if TYPE_CHECKING:
     from dbxdec.remote.states import Deployed, PlatformRun
 
 _MOST_FAILURES = 20
-
-
-@dataclass(frozen=True)
-class Words:
-    """How a backfill speaks, wherever it runs: it asks for agreement to a plan, and shows what is there at its end.
-
-    `opened` keeps a record while runs are made; `before` is what a resumed one has done.
-    """
-
-    ask: Callable[[Any], None]
-    summarize: Callable[..., None]
-    opened: Callable[[Any], AbstractContextManager[Record]]
-    show_twice: Callable[[Console, Keys, PlanOf[Any]], None]
-    show_given: Callable[[Console, Keys, PlanOf[Any]], None]
-    before: Earlier | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +61,7 @@ class Wanted:
     profile: str | None = None
 
 
-def run(wanted: Wanted, words: Words) -> None:
+def run(wanted: Wanted, book: Book) -> None:
     """Make the runs, and wait for them. Raises SystemExit as the local command does, and DbxdecError."""
     from dbxdec.local.alone import alone
     from dbxdec.local.asked import asked_keys
@@ -108,7 +94,7 @@ def run(wanted: Wanted, words: Words) -> None:
     question = Question(wanted.build, values, here, None, elsewhere=partial(keys_there, deployed, workspace, _say_page))
     inner = [slug(one.key, wanted.target) for one in run_by]
     with nullcontext() if wanted.dry_run else alone(here, slug(job.key, wanted.target), inner):
-        made: frozenset[Key] = frozenset() if words.before is None else words.before.well
+        made: frozenset[Key] = frozenset() if book.before is None else book.before.well
 
         def look(question: Question, made: frozenset[Key]) -> Keys:
             return keys_of(job, question, asked) if wanted.values is None else keys_given(job, wanted.values, made)
@@ -119,20 +105,20 @@ def run(wanted: Wanted, words: Words) -> None:
         of_done = wanted.again in ("failed", "all")
         open_keys = [key for key in keys.due if of_done or keys.state(key) != "done"]
         runs = known_runs(job, keys, open_keys, deployed, wanted.parameters, workspace, record)
-        plan = plan_of(job, keys, runs.kept, again=wanted.again, newest_first=wanted.newest_first, earlier=words.before)
+        plan = plan_of(job, keys, runs.kept, again=wanted.again, newest_first=wanted.newest_first, earlier=book.before)
         if wanted.again not in ("all", "partial"):
             check_inside(wanted.build.manifest, job, run_anew(plan), replace(question, elsewhere=None))
         for step in plan.steps[:1]:
             check_parameters(job, {**wanted.parameters, **keys.named(step.key)}, {**known, **values})
         slots = states.Slots.of(deployed, wanted.keys_at_once, one_by_one=bool(one_at_a_time(keys)))
         _show(out, all_due, plan, runs, slots.own)
-        words.show_twice(out, keys, plan)
-        words.show_given(out, keys, plan)
+        show_twice(out, keys, plan)
+        show_given(out, keys, plan)
         if not plan.steps or wanted.dry_run:
             return
         if not wanted.agreed:
-            words.ask(plan)
-        with words.opened(plan) as written:
+            ask(plan)
+        with book.opened(plan) as written:
             written.note("place", job_id=deployed.id, host=workspace.host, profile=found.profile)
             lines = _Lines(out, len(plan.steps), written)
             backfill = Backfill(
@@ -145,7 +131,7 @@ def run(wanted: Wanted, words: Words) -> None:
                 say("no further run is started; those at work go on on the platform. The same command watches them")
                 raise SystemExit(INTERRUPTED) from None
             now = look(replace(question, now=dt.datetime.now(dt.UTC)), made | backfills.Record(written.path).well)
-            words.summarize(out, job, replace(now, due=keys.due), backfill.failed)
+            book.summarize(out, job, replace(now, due=keys.due), backfill.failed)
     if backfill.failed:
         raise SystemExit(FAILED)
 
@@ -170,16 +156,11 @@ def _show(out: Console, keys: Keys, plan: PlanOf[PlatformRun], runs: Known, at_o
         f"[bold]{escape(keys.job)}[/]  {plan.done} done, {counted(made, 'run')} to make, {at_once} at once"
         + (f", {len(watched)} at work" if watched else "")
     )
-    for state in ("missing", "partial", "done"):
-        some = [step.key for step in plan.steps if step.state == state and step.key not in runs.active]
-        if some:
-            out.print(f"  {word_of(state, keys):<8} {escape(of_ranges(keys.sorted(some), keys))}")
+    show_states(out, keys, plan, but=runs.active)
     if watched:
         out.print(f"  {'at work':<8} {escape(of_ranges(keys.sorted(watched), keys))}")
-    for words in keys.left_out:
-        out.print(f"  left out {escape(words)}")
-    for table in keys.unknown:
-        say(f"of {table.name} it can't be told which keys it has: {table.why}")
+    show_left_out(out, keys)
+    show_unknown(keys)
     if repaired:
         out.print(f"  {counted(len(repaired), 'run')} of them {'is' if len(repaired) == 1 else 'are'} repaired")
 

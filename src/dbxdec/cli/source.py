@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbxdec.cli.console import say
-from dbxdec.errors import ConfigError, Problem, SourceLocation, counted
+from dbxdec.errors import ConfigError, DbxdecError, Problem, SourceLocation, counted
 from dbxdec.model import contract_forms
 from dbxdec.records import dataclass
 
@@ -113,13 +113,25 @@ def of_wheel(path: Path) -> Source:
 
 
 def of_commit(name: str, folder: Path) -> Source:
-    """Return the project of `folder` at the commit `name`. Raises ConfigError when git has no such commit."""
+    """Return the project of `folder` at the commit `name`. Raises DbxdecError with every mistake.
+
+    The places of mistakes are written as git writes files of a commit: the tree may have none of them.
+    """
     from dbxdec.build.rebuild import find_project
 
     root = find_project(folder)
     with _checked_out(name, root) as there:
-        found = of_tree(there)
+        try:
+            found = of_tree(there)
+        except DbxdecError as error:
+            raise type(error)([_in_commit(problem, name) for problem in error.problems]) from None
     return Source(name, found.manifest, found.files, found.warnings, contracts=found.contracts)
+
+
+def _in_commit(problem: Problem, name: str) -> Problem:
+    if isinstance(problem.where, SourceLocation):
+        return replace(problem, where=SourceLocation(f"{name}:{problem.where.path}", problem.where.line))
+    return replace(problem, where=name if problem.where is None else f"{name}:{problem.where}")
 
 
 def named(text: str, folder: Path) -> Source:

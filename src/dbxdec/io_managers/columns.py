@@ -232,3 +232,13 @@ def check_partitions(
         )
     if problems:
         raise RunError(problems)
+
+
+def refuse_other_partitions(there: Sequence[str], said: Sequence[str], uri: str) -> None:
+    """Raise RunError if a table has other partition columns than its task states."""
+    if said and tuple(there) != tuple(named_as(said, there)):
+        is_ = f"is partitioned by {listed(there)}" if there else "is not partitioned"
+        raise RunError(
+            f"the table {uri} {is_}, but its task has partition_by={list(said)}",
+            hint="use the partitions of the table, or write another table",
+        )

@@ -29,7 +29,7 @@ def of_catalog(name: str) -> list[Problem]:
 
 
 def _problems(name: str, look: Callable[[str], Iterator[str]], hint: str) -> list[Problem]:
-    found = list(look(without_tokens(name, "v")))
+    found = list(look(without_tokens(name)))
     return [Problem(f"the table name {name!r} {_and(found)}", hint=hint)] if found else []
 
 

@@ -102,7 +102,7 @@ def settings(spark: Any, values: Mapping[str, str]) -> Iterator[bool]:
     taken = True
     with ExitStack() as stack:
         stack.enter_context(_settings_lock)
-        stack.callback(_restore, spark, before)
+        stack.callback(restore, spark, before)
         for name, value in values.items():
             try:
                 was = spark.conf.get(name, None)
@@ -116,7 +116,8 @@ def settings(spark: Any, values: Mapping[str, str]) -> Iterator[bool]:
         yield taken
 
 
-def _restore(spark: Any, before: Mapping[str, str | None]) -> None:
+def restore(spark: Any, before: Mapping[str, str | None]) -> None:
+    """Give settings of the session the values that they had before; None for one that was not set."""
     for name, was in before.items():
         if was is None:
             spark.conf.unset(name)

@@ -51,11 +51,6 @@ class Asked:
                 yield f"{name}={_words(key, after, end)}: {until}"
 
 
-def key_parameters(job: Job) -> list[JobParameter]:
-    """Return the parameters of a job that are keys, in their order."""
-    return [parameter for parameter in job.parameters if parameter.key is not None]
-
-
 def moment_of_key(key: Periods, text: str) -> dt.date:
     """Return the date, or for hours the moment, of `since` and `until`."""
     kind = dt.datetime if key.type == "datetime" else dt.date
@@ -101,7 +96,7 @@ def asked_keys(job: Job, given: Mapping[str, str], now: dt.datetime) -> dict[str
     Without an end a period goes up to the last one that is due. A date means all its hours, in UTC, where keys are
     hours. Raises RunError with all mistakes.
     """
-    parameters = {parameter.name: parameter for parameter in key_parameters(job)}
+    parameters = {parameter.name: parameter for parameter in job.key_parameters}
     found, problems = {}, []
     for name, text in given.items():
         if (parameter := parameters.get(name)) is None:

@@ -137,7 +137,7 @@ class Attempts:
         """Run the task with its declared retries; `max_retries=-1` retries without end, as on the platform."""
         task = what.task
         # A failure handler ends with an error each time. It is not retried; the resources say so too.
-        retries = 0 if task.on_failure else _number(task.settings, "max_retries", 0)
+        retries = 0 if task.on_failure else _number(task.settings, "max_retries")
         first = tried = 0
         while True:
             tried += 1
@@ -150,7 +150,7 @@ class Attempts:
             if not again or (retries >= 0 and tried > retries) or self._cancelled():
                 return replace(ended, attempts=tried, started_ms=first)
             self._listener.printed(what.title, f"attempt {tried} failed, trying again")
-            self._setting.pool.wait(_number(task.settings, "min_retry_interval_millis", 0) / 1000)
+            self._setting.pool.wait(_number(task.settings, "min_retry_interval_millis") / 1000)
 
     def _attempt(self, what: _Titled, attempt: int, arguments: list[str], command: str | None) -> TaskRun:
         """Run one attempt, and note it when it has ended."""
@@ -170,7 +170,7 @@ class Attempts:
             "attempt": attempt,
             "log": log,
         }
-        timeout = _number(what.task.settings, "timeout_seconds", 0)
+        timeout = _number(what.task.settings, "timeout_seconds")
         began, stacks = [0], JavaStacks()
         # Without a buffer: what doesn't fit on the disk would fail again, without a name, when the file is closed.
         with (folder / log).open("wb", buffering=0) as file:
@@ -239,6 +239,6 @@ def _item(references: Mapping[str, str]) -> Any:
         return text
 
 
-def _number(settings: Mapping[str, Any], name: str, default: float) -> float:
-    value = settings.get(name, default)
-    return value if isinstance(value, int | float) else default
+def _number(settings: Mapping[str, Any], name: str) -> float:
+    value = settings.get(name)
+    return value if isinstance(value, int | float) else 0

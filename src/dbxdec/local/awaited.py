@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
 from dbxdec.local import backfills, ledger
-from dbxdec.local.asked import key_parameters
 from dbxdec.local.inside import related_keys
 from dbxdec.local.key_runs import key_of_texts, key_text
 from dbxdec.local.parameters import parameters_at
@@ -39,7 +38,7 @@ def refuse_awaited(
     if root != ledger.lake(here):  # a backfill writes there
         return
     texts = parameters_at(job, parameters, dt.datetime.fromtimestamp(began / 1000, dt.UTC))
-    if not key_parameters(job):
+    if not job.key_parameters:
         _refuse_given(job, texts, variables, here)
         return
     key = key_of_texts(job, texts)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.local import key_runs
-from dbxdec.local.asked import key_parameters, moment_of_key
+from dbxdec.local.asked import moment_of_key
 from dbxdec.local.history import Run
 from dbxdec.local.missing import absence, remedy
 from dbxdec.platform.run_if import State
@@ -75,10 +75,10 @@ def thinned(job: Job, keys: Keys, every: str) -> Keys:
     found = _EVERY.fullmatch(every.strip())
     if found is None or not int(found["count"]):
         raise RunError(f"--every {every!r:.40} is no distance", hint="write `12h`, `2d`, `1w` or `1m`")
-    place = next((i for i, one in enumerate(key_parameters(job)) if one.key and one.key.is_period), None)
+    place = next((i for i, one in enumerate(job.key_parameters) if one.key and one.key.is_period), None)
     if place is None:
         raise RunError(f"the job `{job.key}` has no key that is a day, a week, a month or an hour", hint="drop --every")
-    key, count, unit = key_parameters(job)[place].key, int(found["count"]), found["unit"]
+    key, count, unit = job.key_parameters[place].key, int(found["count"]), found["unit"]
     if unit == "h" and key is not None and key.is_period and key.type != "datetime":
         raise RunError(f"--every {every} is for keys that are hours", hint="write `2d`, `1w` or `1m`")
     kept: set[str] = set()
@@ -294,7 +294,7 @@ def of_strange_rows(keys: Keys) -> Iterator[Problem]:
 
 def _of_whole_tables(job: Job, keys: Keys, steps: Sequence[StepOf[Before]], *, newest_first: bool) -> Iterator[Problem]:
     """Yield tables that would end with the rows of an older period, since each run replaces them as a whole."""
-    periods = [i for i, parameter in enumerate(key_parameters(job)) if parameter.key and parameter.key.is_period]
+    periods = [i for i, parameter in enumerate(job.key_parameters) if parameter.key and parameter.key.is_period]
     if not steps or not periods:
         return
 

@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbxdec.errors import RunError, counted
-from dbxdec.support.files import deliver, try_to_deliver
+from dbxdec.errors import counted
+from dbxdec.support.files import check_report, deliver
 from dbxdec.support.masking import Mask, of_this_machine
 from dbxdec.views import calendar, page
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from dbxdec.local.missing import Key
 
 KIND = "backfill"
-_BEGINNING = 1000
 _CLASSES = {"done": "good", "missing": "idle", "partial": "late", "failed": "bad"}
 _CELLS = {
     mark: f'<span class="{_CLASSES[state]}" title="{state}">{mark}</span>' for state, mark in calendar.MARKS.items()
@@ -27,19 +26,7 @@ _CELLS = {
 
 def check_target(path: Path) -> None:
     """Raise RunError if no report can be written to `path`, or if something else than an earlier one is there."""
-    if path.is_dir():
-        raise RunError(f"the report can't be written to {path}: it is a folder", hint="name a file in it")
-    if path.is_file() and path.stat().st_size:
-        with path.open("rb") as file:
-            if page.generator(KIND).encode() not in file.read(_BEGINNING):
-                raise RunError(
-                    f"the report would replace {path}, which is no report of a backfill",
-                    hint="name another file, or remove it",
-                )
-    try:
-        try_to_deliver(path)
-    except OSError as error:
-        raise RunError(f"the report can't be written to {path}: {error.strerror}", hint="name another file") from None
+    check_report(path, page.generator(KIND), "backfill", instead="name a file in it")
 
 
 def write(

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbxdec.build import wheels
-from dbxdec.build.discovery.modules import hidden
+from dbxdec.build.discovery.modules import hidden, write_metadata
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.model.manifest import MAX_BYTES, PATH, decode
 from dbxdec.records import dataclass
+from dbxdec.support import digests
 from dbxdec.support.files import write
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ class _Content:
 
 def of_wheel(wheel: Path, found: wheels.Wheel, state: Path) -> Build:
     """Unpack a finished wheel, whose content is `found`, below the folder `state`."""
-    with wheel.open("rb") as file:
-        name = f"wheel-{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    name = f"wheel-{digests.of_file(wheel)}"
     without = hidden(path for path, _ in found.payload)
     content = _Content(_importable(found.payload), found.manifest_bytes)
     folder = _filled(state, name, content, lambda folder: wheels.unpack(wheel, folder, without=without))
@@ -89,12 +89,9 @@ def of_files(
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(origin, target)
-        name = manifest.project.replace("-", "_").replace(".", "_")
-        info = folder / f"{name}-{manifest.version}.dist-info"
-        (info / "extra_metadata" / PATH).parent.mkdir(parents=True)
-        write(info / "extra_metadata" / PATH, content)
-        head = f"Metadata-Version: 2.1\nName: {manifest.project}\nVersion: {manifest.version}\n"
-        write(info / "METADATA", head)
+        place = write_metadata(folder, manifest.project, manifest.version) / "extra_metadata" / PATH
+        place.parent.mkdir(parents=True)
+        write(place, content)
 
     # Scripts and data files are installed outside of the import path, and are not copied.
     copied = _Content(tuple(e for e in _importable(payload) if not e[0].startswith(f"{wheels.DATA}/")), content)

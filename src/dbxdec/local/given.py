@@ -8,7 +8,6 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
-from dbxdec.local.asked import key_parameters
 from dbxdec.local.key_runs import key_text
 from dbxdec.local.missing import MOST_KEYS, Key, Keys, Table, mode_of
 from dbxdec.model import required
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
 
 _ONE_DAY = dt.timedelta(days=1)
 _WITHOUT = ("list", "dict")
-
-
-def has_keys(job: Job) -> bool:
-    """Return whether a job says itself which slices of data there should be."""
-    return bool(key_parameters(job))
 
 
 def with_given(job: Job, given: Mapping[str, str]) -> tuple[Job, dict[str, tuple[str, ...]]]:

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, RunError, counted, listed
-from dbxdec.local.asked import Asked, key_parameters
+from dbxdec.local.asked import Asked
 from dbxdec.local.backfill import of_strange_rows
 from dbxdec.local.missing import keys_of
 from dbxdec.model import required
@@ -33,9 +33,9 @@ def jobs_of_same_key(manifest: Manifest, job: Job) -> Iterator[tuple[Job, tuple[
 
     With each come the places that the parts of its key have in the key of `job`.
     """
-    names = {parameter.name: i for i, parameter in enumerate(key_parameters(job))}
+    names = {parameter.name: i for i, parameter in enumerate(job.key_parameters)}
     for other, passed in _run_by(manifest, job, names, (job.key,)):
-        places = [passed.get(parameter.name, -1) for parameter in key_parameters(other)]
+        places = [passed.get(parameter.name, -1) for parameter in other.key_parameters]
         if names and sorted(places) == list(range(len(names))):
             yield other, tuple(places)
 
@@ -48,7 +48,7 @@ def _run_by(
         if task.kind != "run_job" or task.runs_job in above:
             continue
         other = manifest.job(task.runs_job)
-        given = task.settings["run_job_task"].get("job_parameters", {})
+        given = task.passes
         references = {f"{{{{job.parameters.{name}}}}}": place for name, place in known.items()}
         plain = {name: passed_on(text)[1] for name, text in given.items()}
         passed = {name: references[text] for name, text in plain.items() if text in references}
@@ -84,7 +84,7 @@ def check_inside(manifest: Manifest, job: Job, anew: Sequence[Key], question: Qu
         if not any(output.settings.get("mode") == "append" for _, _, output in required.tables(other)):
             continue
         inner = [tuple(key[one] if isinstance(one, int) else one for one in sources) for key in anew]
-        there = keys_of(other, question, {parameter.name: Asked() for parameter in key_parameters(other)})
+        there = keys_of(other, question, {parameter.name: Asked() for parameter in other.key_parameters})
         if other.key in same:
             problems += of_strange_rows(there)
         for table in there.tables:
@@ -125,10 +125,10 @@ def _runs_inside(manifest: Manifest, job: Job, now: dt.datetime) -> Iterator[tup
 
     Those that get a part which only the run knows, such as a task's result, are not among them.
     """
-    keys = {parameter.name: i for i, parameter in enumerate(key_parameters(job))}
+    keys = {parameter.name: i for i, parameter in enumerate(job.key_parameters)}
     known = {one.name: keys.get(one.name, f"{{{{job.parameters.{one.name}}}}}") for one in job.parameters}
     for other, sources in _with_sources(manifest, job, known, now, (job.key,)):
-        found = [sources.get(parameter.name) for parameter in key_parameters(other)]
+        found = [sources.get(parameter.name) for parameter in other.key_parameters]
         if found and None not in found:
             yield other, tuple(source for source in found if source is not None)
 
@@ -140,7 +140,7 @@ def _with_sources(
         if task.kind != "run_job" or task.runs_job in above:
             continue
         other = manifest.job(task.runs_job)
-        given = task.settings["run_job_task"].get("job_parameters", {})
+        given = task.passes
         found = {one.name: _source(one, given.get(one.name), known, now) for one in other.parameters}
         sources = {name: source for name, source in found.items() if source is not None}
         yield other, sources

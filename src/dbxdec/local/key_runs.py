@@ -7,7 +7,6 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.local import ledger
-from dbxdec.local.asked import key_parameters
 from dbxdec.local.history import Run, read
 from dbxdec.local.parameters import parameters_shown, same_values
 from dbxdec.local.resuming import has_stored_nothing
@@ -66,7 +65,7 @@ def done_since(
 
 def _has_names(run: Run, job: Job) -> bool:
     """Return whether a run's keys have today's names: one of a job with others can't be resumed."""
-    return all(parameter.name in run.head["parameters"] for parameter in key_parameters(job))
+    return all(parameter.name in run.head["parameters"] for parameter in job.key_parameters)
 
 
 def _has_only_failed(run: Run) -> bool:
@@ -86,7 +85,7 @@ def key_of_run(job: Job, run: Run) -> Key | None:
 def key_of_texts(job: Job, given: Mapping[str, str]) -> Key | None:
     """Return the key of a run with these parameters, as `parameters_at` has them; None where they have none."""
     try:
-        return tuple(key_text(one, one.value(given[_name_in(one, given)], names=True)) for one in key_parameters(job))
+        return tuple(key_text(one, one.value(given[_name_in(one, given)], names=True)) for one in job.key_parameters)
     except (KeyError, ValueError, TypeError):
         return None
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, counted, did_you_mean, listed
-from dbxdec.local.asked import Asked, first_key, key_parameters, last_key, moment_of_key
+from dbxdec.local.asked import Asked, first_key, last_key, moment_of_key
 from dbxdec.local.parameters import in_keys
 from dbxdec.local.question import answer_of
 from dbxdec.model import required, run_keys
@@ -203,7 +203,7 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Asked] = MappingPr
         raise RunError(f"no run of the job `{job.key}` must write a Delta table, so no log has its keys", hint=hint)
     answer = answer_of(job, question, [(task.key, name) for task, name, _ in wanted])
     told = _told_elsewhere(answer["tables"], question)
-    parameters = key_parameters(job)
+    parameters = job.key_parameters
     tables = {}
     for (task, name, output), found in zip(wanted, told, strict=True):
         uri = str(found["uri"])
@@ -345,15 +345,8 @@ def _due(
 
 def _read(text: str, parameters: Iterable[JobParameter]) -> Key | None:
     """Return a key of the log by today's parameters; None if it has not all of them."""
-    values = run_keys.read(text)
-    found = []
-    for parameter in parameters:
-        was = parameter.key.was if parameter.key else None
-        value = values.get(parameter.name, values.get(was) if was else None)
-        if value is None:
-            return None
-        found.append(value)
-    return tuple(found)
+    found = run_keys.of_today(text, parameters)
+    return None if found is None else tuple(found.values())
 
 
 def change_of(
@@ -371,7 +364,7 @@ def change_of(
             hint=did_you_mean(strange[0], known) or f"its tasks that do are {listed(known)}",
         )
     answer = answer_of(job, question, [(task.key, name) for task, name, _ in wanted], change)
-    parameters = key_parameters(job)
+    parameters = job.key_parameters
     return [
         (
             question.short(str(found["uri"])) + (f" by {task.key}" if output.shared else ""),

@@ -94,7 +94,7 @@ def _of_other_jobs(manifest: Manifest, job: Job, variables: Mapping[str, str]) -
             if task.kind == "run_job":
                 other = manifest.job(task.runs_job)
                 yield from outside.passed(task, other, variables)
-                given = task.settings["run_job_task"].get("job_parameters", {})
+                given = task.passes
                 defaults = {
                     p.name: p.default for p in other.parameters if p.default is not None and p.name not in given
                 }
@@ -130,9 +130,7 @@ def variables_of(manifest: Manifest, job: Job, given: Collection[str] = ()) -> s
             names |= names_in(dict(task.settings)) if task.kind in ("condition", "run_job") else set()
             names |= set() if task.each is None else names_in(task.each.concurrency)
             if task.kind == "run_job":
-                names |= _in_defaults(
-                    manifest.job(task.runs_job), task.settings["run_job_task"].get("job_parameters", {})
-                )
+                names |= _in_defaults(manifest.job(task.runs_job), task.passes)
     return names
 
 

@@ -12,12 +12,11 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import DbxdecError
-from dbxdec.model import dag, protocol, variables
-from dbxdec.runtime import bodies, preparing
-from dbxdec.runtime.absent import stand_in_for_bundles
-from dbxdec.runtime.installed import find_manifest
+from dbxdec.model import dag, protocol
+from dbxdec.runtime import preparing
+from dbxdec.runtime.survey import live_job
 from dbxdec.support import files, streams
+from dbxdec.support.boundary import said
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
@@ -37,11 +36,8 @@ def main() -> None:
 
 def _read_all(argv: Sequence[str], outputs: Sequence[Sequence[str]], rows: int) -> list[dict[str, Any]]:
     arguments = protocol.parse(argv)
-    job = find_manifest(arguments.package).job(arguments.job)
-    stand_in_for_bundles()
+    job, built = live_job(arguments)
     values = preparing.typed_parameters(job, arguments.parameters, arguments.variables, preparing.trigger_of(arguments))
-    with variables.using(arguments.variables):
-        built = bodies.live(job)
     mask, found = Mask(of_this_machine()), []
     for key, output in outputs:
         reader = replace(job.task(key), inputs={"value": dag.TaskOutput(key, output)}, outputs={}, each=None)
@@ -50,10 +46,8 @@ def _read_all(argv: Sequence[str], outputs: Sequence[Sequence[str]], rows: int) 
             with ready.environment():
                 (value,), _ = replace(ready, function=_given).read()
                 table = {name: mask.results(part) for name, part in _table(value, rows).items()}
-        except DbxdecError as error:
-            table = {"why": mask.text(str(error.problems[0].message))}
-        except Exception as error:  # noqa: BLE001 - of a library or of the author's manager: one table costs no other
-            table = {"why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
+        except Exception as error:  # noqa: BLE001 - one table costs no other
+            table = {"why": said(error)}
         found.append({"task": key, "output": output, **_short(table)})
     return found
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import RunError, counted
+from dbxdec.errors import counted
 from dbxdec.local.history import RUNNING, title_of
 from dbxdec.local.interface import HANDLED
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.model.variables import resolve
 from dbxdec.platform.run_if import State
-from dbxdec.support.files import deliver, try_to_deliver
+from dbxdec.support.files import check_report, deliver
 from dbxdec.support.masking import Mask, of_this_machine
 from dbxdec.views import graph, page, texts
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dbxdec.model.dag import Job, Task
 
 _TEMPLATE, _STYLE = "report.html", "report.css"
-_KIND, _BEGINNING = "report", 1000
+_KIND = "report"
 _LONGEST_LOG = {True: 20_000, False: 200_000}  # characters, of attempts that have succeeded and others
 _CLASSES = {
     State.SUCCESS: "good",
@@ -52,19 +52,7 @@ def write(run: Run, path: Path | None = None, rows: Mapping[str, Sequence[FirstR
 
 def check_target(path: Path) -> None:
     """Raise RunError if no report can be written to `path`, or if something else than an earlier one is there."""
-    if path.is_dir():
-        raise RunError(f"the report can't be written to {path}: it is a folder", hint=f"`{path / _TEMPLATE}`")
-    if path.is_file() and path.stat().st_size:
-        with path.open("rb") as file:
-            beginning = file.read(_BEGINNING)
-        if page.generator(_KIND).encode() not in beginning:
-            raise RunError(
-                f"the report would replace {path}, which is no report of a run", hint="name another file, or remove it"
-            )
-    try:
-        try_to_deliver(path)
-    except OSError as error:
-        raise RunError(f"the report can't be written to {path}: {error.strerror}", hint="name another file") from None
+    check_report(path, page.generator(_KIND), "run", instead=f"`{path / _TEMPLATE}`")
 
 
 def html(run: Run, rows: Mapping[str, Sequence[FirstRows]] = MappingProxyType({})) -> str:

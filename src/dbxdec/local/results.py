@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, did_you_mean, listed
-from dbxdec.local import builds
+from dbxdec.local import asking
 from dbxdec.local.ledger import VALUES
 from dbxdec.local.parameters import parameters_shown
-from dbxdec.model import dag, places, protocol
-from dbxdec.model.variables import resolve as resolve_variables
+from dbxdec.model import dag
 from dbxdec.platform.known import of_run
-from dbxdec.platform.references import resolve
 from dbxdec.platform.run_if import State
 from dbxdec.records import dataclass
 from dbxdec.runtime import task_values
-from dbxdec.support import streams
 from dbxdec.support.files import STATE_FOLDER
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from dbxdec.local.builds import Build
     from dbxdec.local.history import Run
@@ -100,56 +92,28 @@ def _small(run: Run, task: str, output: str) -> FirstRows:
 
 
 def _read(run: Run, build: Build, here: Path, tables: Sequence[tuple[str, str]], rows: int) -> list[FirstRows]:
-    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
-        result = Path(scratch, "rows.json")
-        request = {"arguments": _arguments(run, build), "outputs": tables, "rows": rows, "result": str(result)}
-        try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-X", "utf8", "-m", "dbxdec.local.peek"],
-                cwd=here,
-                env={**os.environ, **_environment(run, build, here)},
-                input=json.dumps(request).encode(),
-                capture_output=True,
-                check=False,
-                timeout=_LONGEST_S,
-            )
-        except subprocess.TimeoutExpired:
-            return [FirstRows(*key, why=f"reading took longer than {_LONGEST_S} s") for key in tables]
-        if not result.exists():
-            said = done.stderr.decode("utf-8", "backslashreplace").rstrip().splitlines()
-            why = Mask(of_this_machine()).text(said[-1]) if said else f"reading ended with exit code {done.returncode}"
-            return [FirstRows(*key, why=why) for key in tables]
-        return [
-            FirstRows(
-                one["task"],
-                one["output"],
-                tuple(one.get("columns", ())),
-                tuple(map(tuple, one.get("rows", ()))),
-                one.get("why", ""),
-            )
-            for one in json.loads(result.read_text(encoding="utf-8"))
-        ]
-
-
-def _arguments(run: Run, build: Build) -> list[str]:
-    """Return the arguments that a task of the run would be started with; they include all bundle variables."""
-    any_task = replace(run.dag.tasks[0], each=None, variables=tuple(run.head["variables"]))
     parameters = parameters_shown(run)
-    known = {
-        **of_run(run.job, run.id, run.started, parameters, repair=run.repairs),
-        "task.name": any_task.key,
-        "task.execution_count": "1",
-    }
-    own = protocol.task_parameters(build.manifest.project, build.manifest.build_id, run.job, any_task)
-    texts = {name: resolve_variables(text, run.head["variables"]) for name, text in own.items()}
-    return [f"--{name}={resolve(text, known)}" for name, text in {**texts, **parameters}.items()]
-
-
-def _environment(run: Run, build: Build, here: Path) -> dict[str, str]:
+    known = of_run(run.job, run.id, run.started, parameters, repair=run.repairs)
+    arguments = asking.arguments(build, run.dag, run.head["variables"], known, parameters)
     root = run.head["root"] if "root" in run.head else str((here / STATE_FOLDER / "lake").absolute())
-    return {
-        **streams.CHILD,
+    environment = {
         task_values.FOLDER: str((run.folder / VALUES).absolute()),
-        **({places.ROOT: root} if root else {}),
-        **builds.environment(build),
+        **asking.environment(build, root),
     }
+    request = {"arguments": arguments, "outputs": tables, "rows": rows}
+    try:
+        found = asking.answer("dbxdec.local.peek", request, here, environment, _LONGEST_S)
+    except TimeoutError:
+        return [FirstRows(*key, why=f"reading took longer than {_LONGEST_S} s") for key in tables]
+    except RunError as error:
+        return [FirstRows(*key, why=str(error)) for key in tables]
+    return [
+        FirstRows(
+            one["task"],
+            one["output"],
+            tuple(one.get("columns", ())),
+            tuple(map(tuple, one.get("rows", ()))),
+            one.get("why", ""),
+        )
+        for one in found
+    ]

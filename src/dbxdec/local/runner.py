@@ -274,7 +274,7 @@ class _Running:
     def _run_other(self, task: Task, known: Mapping[str, str]) -> TaskRun:
         """Run another job of the wheel as a run of its own; resume an earlier attempt of it."""
         other = self._setting.build.manifest.job(task.runs_job)
-        given = task.settings["run_job_task"].get("job_parameters", {})
+        given = task.passes
         texts = {name: self._flow.resolved(text, known) for name, text in given.items()}
         prefix = f"{task.key}/"
         inside = Listener(

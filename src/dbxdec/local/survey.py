@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
 
 from dbxdec.model import protocol
-from dbxdec.runtime.marking import Change, changed, request_form
+from dbxdec.runtime.marking import Change, changed
 from dbxdec.runtime.survey import answer
 from dbxdec.support import files, streams
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def main() -> None:
@@ -36,24 +32,6 @@ def main() -> None:
     else:
         found = answer(arguments, outputs) if change is None else changed(arguments, outputs, Change(**change))
     files.replace(request["result"], json.dumps(found).encode())
-
-
-def asked_for(
-    outputs: Sequence[tuple[str, str]] | None,
-    arguments: Sequence[str],
-    result: str,
-    change: Change | None,
-    *,
-    expects: bool = False,
-) -> bytes:
-    """Return a request of this process; without `outputs`, how far tasks have read what is new.
-
-    With `expects` it is how the expectations of tables come out.
-    """
-    form = None if change is None else request_form(change)
-    named = None if outputs is None else list(outputs)
-    request = {"arguments": list(arguments), "outputs": named, "result": result, "change": form, "expects": expects}
-    return json.dumps(request).encode()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.local.outlets import Outlets
 from dbxdec.local.undoing import undone
+from dbxdec.support.boundary import OURS
 from dbxdec.support.masking import hide
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 HANDLED = 256
 """The result of a failure handler that has done its work. No process ends with this code."""
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 _in_a_task = False
@@ -154,7 +154,7 @@ def _shown(error: BaseException) -> str:
 
 def _from_the_author(trace: TracebackType | None) -> TracebackType | None:
     whole = trace
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith((_OURS, "<frozen ")):
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith((OURS[0], "<frozen ")):
         trace = trace.tb_next
     return trace or whole
 

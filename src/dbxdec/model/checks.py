@@ -24,7 +24,7 @@ def check(jobs: Iterable[Job]) -> list[Problem]:
     for job in jobs:
         own = _cycles(job) or [*_never_run(job), *_maybe_unwritten(job)]
         own += [*_refused_defaults(job), *_unknown_places(job), *_misspelt_places(job)]
-        if any(parameter.key for parameter in job.parameters):
+        if job.key_parameters:
             from dbxdec.model import key_checks
 
             own += key_checks.errors(job)

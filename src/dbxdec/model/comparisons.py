@@ -127,8 +127,7 @@ def compared_parameters(job: dag.Job, of: Callable[[str], Mapping[str, bool]]) -
                 case ("job", "parameters", name):
                     found[name] = found.get(name, False) or op in EQUALITY
     for task in job.tasks:
-        given = task.settings["run_job_task"].get("job_parameters", {}) if task.kind == "run_job" else {}
-        for inner, text in given.items():
+        for inner, text in task.passes.items() if task.kind == "run_job" else ():
             match references.only_one_in(text):
                 case ("job", "parameters", name) if inner in (compared := of(task.runs_job)):
                     found[name] = found.get(name, False) or compared[inner]

@@ -65,7 +65,7 @@ def _in_unity_catalog(task: Task, job: Job) -> Iterator[str]:
 
 
 def _read_from_tasks(task: Task, job: Job) -> Iterator[tuple[str | None, str]]:
-    for leaf in (leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)):
+    for leaf in task.leaves:
         if isinstance(leaf, dag.TaskOutput):
             output = job.task(leaf.task).outputs.get(leaf.output)
             if output is not None and output.target is not None:
@@ -73,7 +73,7 @@ def _read_from_tasks(task: Task, job: Job) -> Iterator[tuple[str | None, str]]:
 
 
 def _is_in_unity_catalog(io: str | None, place: str) -> bool:
-    plain = without_tokens(place, "v")
+    plain = without_tokens(place)
     is_name = io == _CATALOG_MANAGER or _NAME.fullmatch(plain) is not None
     return (is_name and plain.partition(".")[0] not in OTHER_CATALOGS) or _VOLUME.match(plain) is not None
 

@@ -98,7 +98,7 @@ def readers(jobs: Iterable[dag.Job], name: str) -> list[tuple[str, dag.Task]]:
     found = []
     for job in jobs:
         for task in job.tasks:
-            leaves = [leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)]
+            leaves = list(task.leaves)
             if any(_target(job, leaf) in tables for leaf in leaves):
                 found.append((job.key, task))
     return found

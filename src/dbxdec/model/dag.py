@@ -232,6 +232,17 @@ class Task:
         text: str = self.settings["run_job_task"]["job_id"]
         return text.removeprefix("${resources.jobs.").removesuffix(".id}")
 
+    @property
+    def leaves(self) -> Iterator[Binding]:
+        """The bindings of all inputs, those inside lists and dicts one by one."""
+        return (leaf for binding in self.inputs.values() for leaf in flatten(binding))
+
+    @property
+    def passes(self) -> Mapping[str, str]:
+        """The parameters that a "run_job" task gives to the job that it runs, as they are written."""
+        given: Mapping[str, str] = self.settings["run_job_task"].get("job_parameters", {})
+        return given
+
 
 def changes_of(task: Task) -> dict[str, tuple[TaskOutput | Table, Changes]]:
     """Return the parameters of `task` that get the new rows of a table, with that table."""
@@ -245,7 +256,7 @@ def changes_of(task: Task) -> dict[str, tuple[TaskOutput | Table, Changes]]:
 def places_of(task: Task) -> list[tuple[str | None, str]]:
     """Return the IoManager class and the place of each table that `task` writes, or reads without a producer."""
     written = [(output.io, output.target) for output in task.outputs.values() if output.target is not None]
-    read = [leaf for binding in task.inputs.values() for leaf in flatten(binding) if isinstance(leaf, Table)]
+    read = [leaf for leaf in task.leaves if isinstance(leaf, Table)]
     return list(dict.fromkeys([*written, *((table.io, table.target) for table in read)]))
 
 
@@ -324,13 +335,17 @@ class Job:
         """The bundle variables that the tasks of the job need at run time."""
         return tuple(sorted({name for task in self.tasks for name in task.variables}))
 
+    @property
+    def key_parameters(self) -> tuple[JobParameter, ...]:
+        """The parameters that say which slice of the data a run is for."""
+        return tuple(parameter for parameter in self.parameters if parameter.key is not None)
+
     def reads(self, key: str, output: str) -> bool:
         """Return whether a task of the job reads the output `output` that the task `key` stores in this run."""
         return any(
             isinstance(leaf, TaskOutput) and (leaf.task, leaf.output) == (key, output) and leaf.rows != "newest"
             for task in self.tasks
-            for binding in task.inputs.values()
-            for leaf in flatten(binding)
+            for leaf in task.leaves
         )
 
     def task(self, key: str) -> Task:
@@ -343,8 +358,13 @@ class Job:
 
 def no_parameter(job: str, name: str, known: Collection[str], also: Iterable[str] = ()) -> Problem:
     """Return the problem of a job that has no parameter `name`; `also` are other names that may have been meant."""
-    hint = did_you_mean(name, [*known, *also]) or f"its parameters are {', '.join(known) or 'none'}"
+    hint = did_you_mean(name, [*known, *also]) or parameters_hint(known)
     return Problem(f"the job `{job}` has no parameter `{name}`", hint=hint)
+
+
+def parameters_hint(known: Collection[str]) -> str:
+    """Return a hint with the parameters that a job has."""
+    return f"its parameters are {', '.join(known)}" if known else "it has no parameters"
 
 
 def summary(doc: str | None) -> str | None:

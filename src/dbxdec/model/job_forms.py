@@ -127,7 +127,7 @@ def _decode_output(form: Any) -> dag.Output:
         io=None if io == TASK_VALUE else io,
         target=take_or_null(form, "target", str),
         type=ValueType.from_json_form(form) if "type" in form else None,
-        settings=_plain_at(form, "settings", {}),
+        settings=_settings(form, {}),
         shared=take(form, "shared", bool, False),
         per_item=take(form, "per_item", bool, False),
         partial=take(form, "partial", bool, False),
@@ -203,7 +203,7 @@ def decode_job(key: str, form: Any) -> dag.Job:
         module=take(form, "module", str),
         function=take(form, "function", str),
         source=_location(form),
-        settings=_plain_at(form, "settings"),
+        settings=_settings(form),
         parameters=each_of(form, "parameters", _decode_parameter),
         clusters=by_key(form, "clusters", plain_object),
         environments=by_key(form, "environments", plain_object),
@@ -239,7 +239,7 @@ def _decode_task(form: Any) -> dag.Task:
         depends_on=each_of(form, "depends_on", _decode_dependency),
         run_if=take_or_null(form, "run_if", str),
         variables=strings(form, "variables"),
-        settings=_plain_at(form, "settings"),
+        settings=_settings(form),
         each=_decode_each(form["each"]) if "each" in form else None,
         on_failure=take(form, "on_failure", bool, False),
         compares=ValueType.from_json_form(form["compares"]) if "compares" in form else None,
@@ -280,14 +280,14 @@ def _decode_each(form: Any) -> dag.Each:
     return dag.Each(decode_binding(form["items"]), concurrency, kind)
 
 
-def _plain_at(form: Any, name: str, *default: dict[str, Any]) -> dict[str, Any]:
-    found = take(form, name, dict, *default)
+def _settings(form: Any, *default: dict[str, Any]) -> dict[str, Any]:
+    found = take(form, "settings", dict, *default)
     if not found:
         return found
     try:
         return plain_object(found)
     except FormError as error:
-        raise error.inside(name) from None
+        raise error.inside("settings") from None
 
 
 def _location(form: Any) -> SourceLocation:

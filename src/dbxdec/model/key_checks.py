@@ -34,7 +34,7 @@ def errors(job: Job) -> Iterator[Problem]:
                 job.source,
                 "one parameter was another one before",
             )
-    keys = [parameter.name for parameter in job.parameters if parameter.key]
+    keys = [parameter.name for parameter in job.key_parameters]
     for task in job.tasks if keys else ():
         for output in task.outputs.values():
             if (mode := output.settings.get("mode")) in ("error", "ignore"):
@@ -49,7 +49,7 @@ def errors(job: Job) -> Iterator[Problem]:
 
 def warnings(job: Job) -> Iterator[Problem]:
     """Yield tables that keep only the rows of the last key, and keys that no automatic start is ever for."""
-    names = [parameter.name for parameter in job.parameters if parameter.key]
+    names = [parameter.name for parameter in job.key_parameters]
     for task, _, output in required.tables(job):
         if output.settings.get("mode") != "overwrite":
             continue

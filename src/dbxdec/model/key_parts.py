@@ -31,7 +31,7 @@ def shared(job: Job, output: Output) -> Iterator[JobParameter]:
         values = [value.get("parameter") for value in replaced.values() if isinstance(value, dict)]
         given = [name for name in values if isinstance(name, str)]
         # Another parameter than a key is given by hand, and may say anything.
-        known = {one.name for one in job.parameters if one.key}
+        known = {one.name for one in job.key_parameters}
         yield from (one for one in keys if one.name not in given and known.issuperset(given))
         return
     if names := columns(output):

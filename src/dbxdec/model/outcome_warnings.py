@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, did_you_mean, listed
 from dbxdec.model import comparisons
+from dbxdec.model.branches import guards_of, is_plain
 from dbxdec.model.dag import run_order
 from dbxdec.model.variables import only_name_in
 from dbxdec.platform import references
 from dbxdec.platform.conditions import EQUALITY
-from dbxdec.platform.run_if import NEEDS_FAILURE, RUNS_AFTER_FAILURE
+from dbxdec.platform.run_if import NEEDS_FAILURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,18 +26,6 @@ if TYPE_CHECKING:
 _SHOWN = 3
 _BRANCHES = 6
 """The most conditions downstream of a task that are checked with all combinations of outcomes."""
-
-
-def guards_of(job: Job) -> dict[str, frozenset[tuple[str, str]]]:
-    """Return, for each task, the branches (conditions with outcomes) that are always taken when it runs."""
-    guards: dict[str, frozenset[tuple[str, str]]] = {}
-    for task in run_order(job):
-        ways = [guards[d.task] | ({(d.task, d.outcome)} if d.outcome else frozenset()) for d in task.depends_on]
-        # A task is excluded if all its upstream tasks are, or if a branch that it depends on is not taken.
-        gates = [way for way, d in zip(ways, task.depends_on, strict=True) if d.outcome]
-        common = frozenset.intersection(*ways) if ways else frozenset[tuple[str, str]]()
-        guards[task.key] = common.union(*gates)
-    return guards
 
 
 def without_upstream(job: Job) -> Iterator[Problem]:
@@ -56,8 +45,7 @@ def hidden_failures(job: Job) -> Iterator[Problem]:
 
     The platform looks only at the leaves of a run, the tasks that no other task waits for.
     """
-    plain = not any(task.run_if in RUNS_AFTER_FAILURE or any(d.outcome for d in task.depends_on) for task in job.tasks)
-    if plain or job.allows_failures:
+    if is_plain(job) or job.allows_failures:
         return
     followers: dict[str, list[Task]] = defaultdict(list)
     for task in job.tasks:

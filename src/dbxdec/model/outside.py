@@ -30,10 +30,9 @@ def refused(job: dag.Job, texts: Mapping[str, str], variables: Mapping[str, str]
 
 def passed(task: dag.Task, other: dag.Job, variables: Mapping[str, str]) -> list[Problem]:
     """Return the problems of what `task` passes to the job `other`, where that is known before the run."""
-    given: Mapping[str, str] = task.settings["run_job_task"].get("job_parameters", {})
     texts = {
         name: resolve(text, variables)
-        for name, text in given.items()
+        for name, text in task.passes.items()
         if text and "{{" not in text and names_in(text) <= variables.keys()  # a mistake in the call leaves ""
     }
     return [

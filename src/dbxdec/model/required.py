@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.model import storage_paths
-from dbxdec.model.outcome_warnings import guards_of
+from dbxdec.model.branches import guards_of
 from dbxdec.platform.run_if import NEEDS_FAILURE
 
 if TYPE_CHECKING:

@@ -33,3 +33,15 @@ def written(values: Mapping[str, str]) -> str:
 def read(text: str) -> dict[str, str]:
     """Return the values of a key by the names of its parameters."""
     return dict(parse_qsl(text, keep_blank_values=True))
+
+
+def of_today(text: str, parameters: Iterable[JobParameter]) -> dict[str, str] | None:
+    """Return the values of a key of a log by today's key parameters; None if it has not all of them."""
+    values, found = read(text), {}
+    for parameter in parameters:
+        if parameter.key is not None:
+            value = values.get(parameter.name, values.get(parameter.key.was or ""))
+            if value is None:
+                return None
+            found[parameter.name] = value
+    return found

@@ -74,7 +74,7 @@ def require_job(job: dag.Job) -> None:
         raise FormError("", f"has the key {shown(job.key)}, which is not a valid key")
     if len(job.module) > _LONGEST or not _MODULE.fullmatch(job.module):
         raise FormError("module", f"is {shown(job.module)}, not the name of a module")
-    _require_one_line("source", job.source.path)
+    _require_path(job.source.path)
     tasks: dict[str, dag.Task] = {}
     for i, task in enumerate(job.tasks):
         if not TASK_KEY.fullmatch(task.key):
@@ -92,7 +92,7 @@ def require_job(job: dag.Job) -> None:
 
 
 def _require_task(task: dag.Task, tasks: dict[str, dag.Task]) -> None:
-    _require_one_line("source", task.source.path)
+    _require_path(task.source.path)
     for dependency in task.depends_on:
         if dependency.task not in tasks:
             raise FormError("depends_on", f"names {shown(dependency.task)}, which the job does not have")
@@ -142,9 +142,9 @@ def _require_run_job(fields: Any) -> None:
         raise FormError(f"{place}.job_parameters", "is not an object of strings")
 
 
-def _require_one_line(place: str, text: str) -> None:
+def _require_path(text: str) -> None:
     if not text.isprintable():
-        raise FormError(place, f"is {shown(text)}, which is not a path")
+        raise FormError("source", f"is {shown(text)}, which is not a path")
 
 
 def shown(value: object) -> str:

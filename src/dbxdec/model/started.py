@@ -47,7 +47,7 @@ def with_(job: Job, jobs: Mapping[str, Job]) -> Iterator[Started]:
         for task in one.job.tasks:
             if task.kind != "run_job" or (other := jobs.get(task.runs_job)) is None:
                 continue
-            given = frozenset(task.settings["run_job_task"].get("job_parameters", {}))
+            given = frozenset(task.passes)
             if (other.key, given) not in seen:
                 seen.add((other.key, given))
                 waiting.append(Started(other, task.called_at or task.source, given, job.key))

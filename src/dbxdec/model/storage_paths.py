@@ -46,16 +46,21 @@ def misspelt(place: str, io: str | None) -> Iterator[Finding]:
         if near is not None or is_ours(io):
             known = f"schemes are {', '.join(SCHEMES)}"
             yield f"{place}, which has the unknown scheme `{found[1]}`", near or known
-    elif scheme not in _WITHOUT_HOST and slashes != "//":
-        number = {0: "no slash", 1: "one slash"}.get(len(slashes), f"{len(slashes)} slashes")
-        hint = f"write {found[1]}://{rest}" + (", which begins with the bucket or container" if slashes[2:] else "")
-        yield f"{place}, which has {number} after `{found[1]}:` instead of two", hint
+    elif scheme in _WITHOUT_HOST or slashes == "//" or (scheme == "memory" and slashes[2:]):
+        return
+    elif slashes[2:]:
+        hint = f"write {found[1]}://<bucket>/{rest}" + (f", or {found[1]}://{rest}" if "/" in rest else "")
+        yield f"{place}, which has {len(slashes)} slashes after `{found[1]}:`, so it names no bucket or container", hint
+    else:
+        number = "one slash" if slashes else "no slash"
+        yield f"{place}, which has {number} after `{found[1]}:` instead of two", f"write {found[1]}://{rest}"
 
 
 def without_bucket(root: str) -> Finding | None:
     """Return what is wrong with the place of all tables if it is a scheme alone; None for others."""
     found = _SCHEME.fullmatch(root)
-    if found is None or found[3] or found[1].lower() in ("file", "dbfs", "memory") or found[1].lower() not in SCHEMES:
+    scheme = "" if found is None or found[3] else found[1].lower()
+    if found is None or scheme not in SCHEMES or scheme in (*_WITHOUT_HOST, "memory"):
         return None
     return f"{root!r}, which names no bucket or container", f"write {found[1]}://<bucket>/<folder>"
 

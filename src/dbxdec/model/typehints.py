@@ -234,7 +234,8 @@ def _compiled(text: str) -> types.CodeType:
 
 
 class _Plain:
-    """Replaces names for other types by these types: `Annotated`, `NewType`, type aliases, TypedDicts, strings.
+    """Replaces names for other types by these types: `Annotated`, `NewType`, type aliases and variables, TypedDicts,
+    strings.
 
     `names` returns the namespace for strings. A TypedDict is a dict when a task runs.
     """
@@ -255,7 +256,7 @@ class _Plain:
             self.has_asked = True
             return self.of(eval(_compiled(value), self._names()), given)  # noqa: S307 - the author's own code
         if isinstance(value, typing.TypeVar):
-            return given.get(value, value)
+            return given[value] if value in given else self._of_variable(value)
         origin: Any = typing.get_origin(value)
         args = typing.get_args(value)
         if _is_alias(value) or _is_alias(origin):
@@ -277,6 +278,15 @@ class _Plain:
         if typing.is_typeddict(value):
             return self._of_typed_dict(value)
         return Any if _is_qualifier(value) else contracts.of_generic(value) or value
+
+    def _of_variable(self, variable: typing.TypeVar) -> Any:
+        """Return the types that a type variable may stand for: its constraints, or its bound, or any."""
+        if any(variable is outer for outer in self._within):
+            return Any
+        with self._inside(variable):
+            if variable.__constraints__:
+                return typing.Union[tuple(map(self.of, variable.__constraints__))]  # noqa: UP007 - built at run time
+            return Any if variable.__bound__ is None else self.of(variable.__bound__)
 
     def _of_alias(self, alias: Any, args: list[Any]) -> Any:
         """Resolve an alias such as `type Maybe[T] = T | None` with these arguments. A recursive alias is Any."""
@@ -314,7 +324,7 @@ class _Plain:
         """Resolve names of the definition of `named` in its module."""
         names, module = self._names, sys.modules.get(named.__module__)
         self._within.append(named)
-        if module is not None:
+        if module is not None and module is not typing:  # to which Python gives the type parameters of a function
             self._names = lambda: vars(module)
         try:
             yield

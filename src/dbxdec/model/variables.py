@@ -271,9 +271,9 @@ def unknown_in(text: str) -> list[str]:
     return re.findall(r"\$?\{[^{}]*\}?", _TOKEN.sub("", text))
 
 
-def without_tokens(text: str, instead: str) -> str:
-    """Return `text` with every reference to a bundle variable or to the target replaced by `instead`."""
-    return _TOKEN.sub(instead, text)
+def without_tokens(text: str) -> str:
+    """Return `text` with `v` in place of every reference to a bundle variable or to the target."""
+    return _TOKEN.sub("v", text)
 
 
 def names_in(value: object) -> set[str]:

@@ -44,7 +44,7 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
             warnings += [*_of_schedule(job, by_key), *schedules.warnings(job, by_key), *_of_its_own_trigger(job)]
         warnings += [*_of_fixed_places(job), *_of_images(job), *_of_doubled_rows(job), *_of_unsaid_results(job)]
         warnings += _of_failure_handler(job)
-        if any(parameter.key for parameter in job.parameters):
+        if job.key_parameters:
             from dbxdec.model import key_checks
 
             warnings += key_checks.warnings(job)

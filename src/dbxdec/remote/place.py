@@ -16,6 +16,7 @@ from dbxdec.records import dataclass
 from dbxdec.remote.started import folder
 from dbxdec.remote.states import not_deployed
 from dbxdec.support.files import naming
+from dbxdec.support.forms import table
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
@@ -120,12 +121,12 @@ def _summary(command: str, target: str, here: Path, profile: str | None) -> dict
 
 
 def _of_bundle(job: str, target: str, summary: Mapping[str, Any]) -> Place:
-    jobs = _at(summary, "resources", "jobs")
-    found = _at(jobs, job).get("id")
+    jobs = table(summary, "resources", "jobs")
+    found = table(jobs, job).get("id")
     if not (isinstance(found, str | int) and str(found).isdecimal()):
         raise not_deployed(job, target, jobs)
-    values = {name: _at(_at(summary, "variables"), name).get("value") for name in _at(summary, "variables")}
-    host = _at(summary, "workspace").get("host")
+    values = {name: table(table(summary, "variables"), name).get("value") for name in table(summary, "variables")}
+    host = table(summary, "workspace").get("host")
     return Place(
         int(found),
         host if isinstance(host, str) and host else None,
@@ -135,11 +136,3 @@ def _of_bundle(job: str, target: str, summary: Mapping[str, Any]) -> Place:
 
 def _text(value: str | float) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _at(form: Mapping[str, Any], *path: str) -> dict[str, Any]:
-    """Return the mapping at a path, an empty one without it."""
-    found: Any = form
-    for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}

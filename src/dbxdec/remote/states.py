@@ -9,7 +9,6 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import Problem, RunError, listed
-from dbxdec.local.asked import key_parameters
 from dbxdec.local.key_runs import key_text
 from dbxdec.model.protocol import is_unresolved
 from dbxdec.model.trigger import moment_of
@@ -92,7 +91,7 @@ def check(job: Job, project: str, deployed: Deployed, given: Mapping[str, str]) 
             )
         )
     else:
-        keys = {parameter.name for parameter in key_parameters(job)}
+        keys = {parameter.name for parameter in job.key_parameters}
         for name in [*sorted(keys), *(name for name in given if name not in keys)]:
             if name not in deployed.parameters:
                 what = "key" if name in keys else "parameter"
@@ -129,7 +128,7 @@ def of_deployed(deployed: Deployed, told: Mapping[str, str], given: Mapping[str,
 def key_of(job: Job, run: PlatformRun) -> Key | None:
     """Return the key that a run is for; None for a run of no key, or of a job with other parameters."""
     try:
-        return tuple(key_text(parameter, _value(parameter, run)) for parameter in key_parameters(job))
+        return tuple(key_text(parameter, _value(parameter, run)) for parameter in job.key_parameters)
     except (KeyError, ValueError, TypeError):
         return None
 
@@ -162,7 +161,7 @@ def newest_by_key(job: Job, runs: Iterable[PlatformRun], wanted: Iterable[Key]) 
 
 def has_values(job: Job, run: PlatformRun, deployed: Deployed, sent: Mapping[str, str]) -> bool:
     """Return whether a run has the values that a new run of the same key would have: `sent`, and else the defaults."""
-    keys = {parameter.name for parameter in key_parameters(job)}
+    keys = {parameter.name for parameter in job.key_parameters}
     wanted = {**deployed.parameters, **sent}
     names = (wanted.keys() | run.parameters.keys()) - keys
     return all(_same(run.parameters.get(name, wanted.get(name)), wanted.get(name)) for name in names)

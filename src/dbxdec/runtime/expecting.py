@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import DbxdecError, RunError
+from dbxdec.errors import RunError
 from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
 from dbxdec.io_managers.delta import judging
 from dbxdec.io_managers.delta.manager import DeltaIoManager
@@ -16,7 +16,7 @@ from dbxdec.runtime import contracting
 from dbxdec.runtime.preparing import trigger_of, typed_parameters
 from dbxdec.runtime.sparkconf import settings_of
 from dbxdec.runtime.survey import live_job
-from dbxdec.support.masking import Mask, of_this_machine
+from dbxdec.support.boundary import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +67,7 @@ def _of_one(
     values: Mapping[str, Any],
     function: Callable[..., Any],
 ) -> dict[str, Any]:
-    mask, (task, name) = Mask(of_this_machine()), asked
+    task, name = asked
     try:
         contract = contracting.of_output(function, task, name, job.task(task).outputs[name])
         receipt = Receipt(WriteId("local", job.key, "expect", task), 1, "", "")
@@ -77,9 +77,7 @@ def _of_one(
             outcomes = manager.outcomes_there(context)
         if outcomes is None:
             return {"uri": uri, "why": "there is no table yet"}
-    except DbxdecError as error:
-        return {"uri": uri, "why": mask.text("; ".join(one.message for one in error.problems))}
-    except Exception as error:  # noqa: BLE001 - of a library: one table costs no other
-        return {"uri": uri, "why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
+    except Exception as error:  # noqa: BLE001 - one table costs no other
+        return {"uri": uri, "why": said(error)}
     told = [{"name": name, **one.facts(), "why": one.why} for name, one in judging.named(outcomes).items()]
     return {"uri": uri, "outcomes": told}

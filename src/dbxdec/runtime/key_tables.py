@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import DbxdecError
 from dbxdec.io_managers.delta.key_log import done
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.model import places, required
 from dbxdec.runtime.binding import slot_of
+from dbxdec.support.boundary import said
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ def keys_of(
     `may_be_none` says that the task may return None for the output.
     """
     uri = places.resolved(task.outputs[output].target or "")
-    mask = Mask(of_this_machine())
     if task.outputs[output].per_item:
         return {"uri": uri, "why": required.OF_ITEMS}
     if not isinstance(manager, DeltaIoManager):
@@ -49,9 +48,7 @@ def keys_of(
         appends = task.outputs[output].settings.get("mode") == "append"
         if may_be_none and appends and (unproven := told.unproven(slot)):
             unclear, why = unclear | unproven, why or required.BEFORE_IT_WAS_THERE
-        untold = {"untold": sorted(unclear), "untold_why": mask.text(why)} if unclear else {}
+        untold = {"untold": sorted(unclear), "untold_why": Mask(of_this_machine()).text(why)} if unclear else {}
         return {"uri": uri, "keys": sorted(whole), "begun": sorted(begun), **known, **untold}
-    except DbxdecError as error:
-        return {"uri": uri, "why": mask.text(str(error.problems[0].message))}
-    except Exception as error:  # noqa: BLE001 - of a library: one table costs no other
-        return {"uri": uri, "why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
+    except Exception as error:  # noqa: BLE001 - one table costs no other
+        return {"uri": uri, "why": said(error)}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import DbxdecError, RunError
+from dbxdec.errors import RunError
 from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, WriteId
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.progress import Consumer, with_nothing
@@ -15,7 +15,7 @@ from dbxdec.model import dag, places, variables
 from dbxdec.runtime.installed import find_manifest
 from dbxdec.runtime.sources import sharing
 from dbxdec.runtime.survey import live_job
-from dbxdec.support.masking import Mask, of_this_machine
+from dbxdec.support.boundary import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,7 +58,7 @@ def _lag(
     else:
         manager = built.managers[binding.task, binding.output]
         target = job.task(binding.task).outputs[binding.output].target or ""
-    uri, mask = places.resolved(target), Mask(of_this_machine())
+    uri = places.resolved(target)
     try:
         reader, place = _by_log(manager, uri)
         context = InputContext(place, name, changes=changes)
@@ -76,10 +76,8 @@ def _lag(
         span = Span(head.id, read, head.version, opened=head.opened)
         if not span.is_empty:
             found |= reader.behind(replace(context, span=span))
-    except DbxdecError as error:
-        return {"source": uri, "why": mask.text(str(error.problems[0].message))}
-    except Exception as error:  # noqa: BLE001 - of a library: one table costs no other
-        return {"source": uri, "why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
+    except Exception as error:  # noqa: BLE001 - one table costs no other
+        return {"source": uri, "why": said(error)}
     return found
 
 

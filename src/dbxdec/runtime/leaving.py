@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, SourceLocation
+from dbxdec.support.boundary import OURS
 from dbxdec.support.masking import brief
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 # Polars adds this to the error of a Python function in a query.
 _OF_POLARS = "\n\nThis error occurred in the following expression"
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PYTHONS = os.path.dirname(os.path.abspath(os.__file__))
 
 
@@ -93,7 +93,7 @@ def _place(trace: TracebackType | None) -> SourceLocation | None:
     found = None
     while trace is not None:
         path = trace.tb_frame.f_code.co_filename
-        if not path.startswith((_OURS, "<")) and not (path.startswith(_PYTHONS) and "site-packages" not in path):
+        if not path.startswith((OURS[0], "<")) and not (path.startswith(_PYTHONS) and "site-packages" not in path):
             found = SourceLocation(own_files(path), trace.tb_lineno)
         trace = trace.tb_next
     return found

@@ -5,17 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import DbxdecError, RunError
+from dbxdec.errors import RunError
 from dbxdec.io_managers.delta import key_log
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.model import places, run_keys, variables
 from dbxdec.records import dataclass
 from dbxdec.runtime.binding import slot_of
 from dbxdec.runtime.survey import live_job
-from dbxdec.support.masking import Mask, of_this_machine
+from dbxdec.support.boundary import said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +50,7 @@ def _one(job: dag.Job, task: dag.Task, output: str, manager: IoManager, change: 
     found: dict[str, Any] = {"uri": uri, "keys": []}
     if task.outputs[output].per_item or not isinstance(manager, DeltaIoManager):
         return {**found, "why": "it is no Delta table with keys"}
-    mask, slot = Mask(of_this_machine()), slot_of(job.key, task, output)
+    slot = slot_of(job.key, task, output)
     try:
         log = manager.key_log(uri)
         if log is None:  # which has nothing to forget
@@ -77,29 +76,20 @@ def _one(job: dag.Job, task: dag.Task, output: str, manager: IoManager, change: 
                     for text in (spelled[key] if change.forget else [key])
                 ],
             )
-    except DbxdecError as error:
-        return {**found, "why": mask.text(str(error.problems[0].message))}
-    except Exception as error:  # noqa: BLE001 - of a library: one table costs no other
-        return {**found, "why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
+    except Exception as error:  # noqa: BLE001 - one table costs no other
+        return {**found, "why": said(error)}
     return {**found, "keys": keys}
 
 
 def _today(job: dag.Job, text: str) -> str:
     """Return a key of a log with today's names and order of parameters; as it is if it has not all of them."""
-    values = run_keys.read(text)
-    named = {}
-    for parameter in job.parameters:
-        if parameter.key is not None:
-            value = values.get(parameter.name, values.get(parameter.key.was or ""))
-            if value is None:
-                return text
-            named[parameter.name] = value
-    return run_keys.written(named)
+    found = run_keys.of_today(text, job.parameters)
+    return text if found is None else run_keys.written(found)
 
 
 def _of_partitions(job: dag.Job, manager: DeltaIoManager, uri: str) -> set[str]:
     """Return the keys of which the table has a partition. Raises RunError if its partitions are no keys."""
-    parameters = [parameter for parameter in job.parameters if parameter.key is not None]
+    parameters = job.key_parameters
     columns, parts = manager.partition_keys(uri)
     by_name = {column.lower(): i for i, column in enumerate(columns)}
     names = [parameter.name.lower() for parameter in parameters]
@@ -136,8 +126,3 @@ def _is_within_a_period(parameter: dag.JobParameter, text: str) -> bool:
         return parameter.key is not None and parameter.key.is_period and not parameter.is_key(parameter.value(text))
     except ValueError:
         return False  # no moment at all, such as null
-
-
-def request_form(change: Change) -> dict[str, Any]:
-    """Return a change as JSON."""
-    return {**asdict(change), "keys": list(change.keys)}

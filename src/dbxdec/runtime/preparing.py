@@ -70,7 +70,7 @@ def ready(
     project, by default this one. Raises RunError if the task's iteration can't be determined.
     """
     own = {name: built.managers[task.key, name] for name in task.outputs if (task.key, name) in built.managers}
-    leaves = [leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)]
+    leaves = list(task.leaves)
     producers = {(leaf.task, leaf.output) for leaf in leaves if isinstance(leaf, dag.TaskOutput)}
     tables = {leaf.target for leaf in leaves if isinstance(leaf, dag.Table)}
     run = context.RunContext(
@@ -88,7 +88,7 @@ def ready(
         iteration = find_iteration(job, task, arguments.item, values)
     item = "" if iteration is None else iteration.id
     identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key, item)
-    if any(parameter.key for parameter in job.parameters):
+    if job.key_parameters:
         from dbxdec.model import run_keys
 
         identity = replace(

@@ -22,7 +22,7 @@ def settings_of(task: Task) -> Iterator[None]:
 
     Raises RunError, with the name of the setting, if the session refuses one: then none of them stays.
     """
-    from dbxdec.io_managers.spark_session import condition, first_line, session
+    from dbxdec.io_managers.spark_session import condition, first_line, restore, session
 
     spark = session()
     before: dict[str, str | None] = {}
@@ -46,10 +46,7 @@ def settings_of(task: Task) -> Iterator[None]:
     finally:
         for name, was in before.items():
             with suppress(Exception):  # the session may have ended
-                if was is None:
-                    spark.conf.unset(name)
-                else:
-                    spark.conf.set(name, was)
+                restore(spark, {name: was})
 
 
 def _text(value: str | int | bool) -> str:

@@ -120,14 +120,9 @@ def _python(editing: YamlEditing, bundle: Bundle, loader: str) -> None:
 
 def _artifact(editing: YamlEditing, bundle: Bundle, name: str, pattern: str) -> None:
     """Add the artifact: Python resources declare none, and only a declared wheel gets its own name at each deploy."""
-    names = {source for _, _, artifact in bundlefile.artifacts_of(bundle, None) for source in _sources(artifact)}
-    if name not in table(bundle.get("artifacts")) and pattern not in names:
+    taken = [source for _, _, one in bundlefile.artifacts_of(bundle, None) for source in bundlefile.sources_of(one)]
+    if name not in table(bundle.get("artifacts")) and pattern not in taken:
         editing.put(("artifacts", name), {"type": "whl", "files": [{"source": pattern}], "dynamic_version": True})
-
-
-def _sources(artifact: dict[str, Any]) -> list[str]:
-    files = artifact.get("files")
-    return [str(entry.get("source")) for entry in (files if isinstance(files, list) else ()) if isinstance(entry, dict)]
 
 
 def _lake_root(editing: YamlEditing, bundle: Bundle, lake_root: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem
 from dbxdec.records import dataclass
-from dbxdec.support.forms import at, table
+from dbxdec.support.forms import at, strings_in, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,11 +76,11 @@ def find(root: Path, name: str, hatch: Mapping[str, Any]) -> Package | Problem:
     """Return the package of the project `name` at `root` with these settings of hatch; without one, one to be made."""
     target = table(hatch, "build", "targets", "wheel")
     chosen = {key: target.get(key, at(hatch, "build", key)) for key in ("packages", "only-include", "include")}
-    if packages := _strings(chosen["packages"]):
+    if packages := strings_in(chosen["packages"]):
         return _declared(root, packages)
     if any(chosen.values()):
         sources = target.get("sources", at(hatch, "build", "sources"))
-        return _selected(root, _strings(chosen["only-include"]), sources, module_name(name))
+        return _selected(root, strings_in(chosen["only-include"]), sources, module_name(name))
     package = module_name(name)
     for folder in (package, f"src/{package}"):
         if (root / folder / "__init__.py").is_file():
@@ -162,7 +162,7 @@ def _selected(root: Path, included: list[str], sources: Any, wanted: str) -> Pac
 
 def _shipped(folder: str, sources: Any) -> str:
     """Return the place of a folder in the wheel, by the setting `sources`."""
-    renames = sources if isinstance(sources, dict) else dict.fromkeys(_strings(sources), "")
+    renames = sources if isinstance(sources, dict) else dict.fromkeys(strings_in(sources), "")
     for prefix, instead in renames.items():
         start = prefix.strip("/")
         if not start:
@@ -195,10 +195,6 @@ def _ambiguous(folders: list[str]) -> Problem:
         "tool.hatch.build.targets.wheel.packages",
         f'name it: `packages = ["{example}"]`',
     )
-
-
-def _strings(value: Any) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def name_of_folder(folder: str) -> str:

@@ -1,10 +1,11 @@
-"""Errors of the file system as one sentence: a full disk, a file where a folder should be, no permission."""
+"""Errors as one sentence: of the file system (a full disk, a file where a folder should be), and of libraries."""
 
 from __future__ import annotations
 
 import os
 
-from dbxdec.errors import RunError
+from dbxdec.errors import DbxdecError, RunError
+from dbxdec.support.masking import Mask, of_this_machine
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OURS = (_PACKAGE, os.path.join(os.path.dirname(_PACKAGE), "hatch_dbxdec"))
@@ -45,6 +46,15 @@ def failed(what: str, path: str | os.PathLike[str], error: OSError) -> RunError:
     """Return the error of a file of a run: `what` can't be done, the file, and why."""
     why = error.strerror or str(error) or type(error).__name__
     return RunError(f"{what}: {os.fspath(path)}: {why}", hint=hint_of_full(why))
+
+
+def said(error: Exception) -> str:
+    """Return why a table can't be asked, without secrets and on one line, if a library says it."""
+    if isinstance(error, DbxdecError):
+        text = "; ".join(one.message for one in error.problems)
+    else:
+        text = f"{type(error).__name__}: {error}".splitlines()[0]
+    return Mask(of_this_machine()).text(text)
 
 
 def hint_of_full(text: str) -> str | None:

@@ -54,10 +54,9 @@ def text_of(path: Path, longest: int, shown: str | None = None) -> str:
         ) from None
 
 
-def toml_of(path: Path, shown: str | None = None) -> dict[str, Any]:
+def toml_of(path: Path) -> dict[str, Any]:
     """Return the document in a TOML file. Raises ConfigError, with the line, if it is not TOML."""
-    shown = str(path) if shown is None else shown
-    return toml(text_of(path, MAX_TOML, shown), shown)
+    return toml(text_of(path, MAX_TOML, str(path)), str(path))
 
 
 def toml(text: str, shown: str) -> dict[str, Any]:
@@ -85,10 +84,9 @@ class Yaml:
     lines: dict[tuple[str, ...], int]
 
 
-def yaml_of(path: Path, shown: str | None = None) -> Yaml:
+def yaml_of(path: Path) -> Yaml:
     """Return the document in a YAML file. Raises ConfigError, with the line, if it can't be read."""
-    shown = str(path) if shown is None else shown
-    return yaml(text_of(path, MAX_YAML, shown), shown)
+    return yaml(text_of(path, MAX_YAML, str(path)), str(path))
 
 
 def yaml(text: str, shown: str) -> Yaml:

@@ -14,9 +14,11 @@ from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 STATE_FOLDER = ".dbxdec"
 """The folder in a project for what belongs to this machine: records of builds and runs, and local tables."""
+_BEGINNING = 1000
 _TRIES, _PAUSE_S = 50, 0.02
 _WRITER = pattern(r"(\d+)\.\d+")
 _LONGEST_WRITE_S = 60
@@ -60,7 +62,29 @@ def deliver(path: str | os.PathLike[str], content: bytes) -> None:
         replace(real, content, mode=os.stat(real).st_mode & 0o7777 if os.path.exists(real) else None)
 
 
-def try_to_deliver(path: str | os.PathLike[str]) -> None:
+def check_report(path: Path, beginning: str, of: str, *, instead: str) -> None:
+    """Raise RunError if no report `of` something can be written to `path`, or if another file is there.
+
+    A report has `beginning` in its first bytes. `instead` says what to write for a folder.
+    """
+    from dbxdec.errors import RunError
+
+    if path.is_dir():
+        raise RunError(f"the report can't be written to {path}: it is a folder", hint=instead)
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if beginning.encode() not in file.read(_BEGINNING):
+                raise RunError(
+                    f"the report would replace {path}, which is no report of a {of}",
+                    hint="name another file, or remove it",
+                )
+    try:
+        _try_to_deliver(path)
+    except OSError as error:
+        raise RunError(f"the report can't be written to {path}: {error.strerror}", hint="name another file") from None
+
+
+def _try_to_deliver(path: str | os.PathLike[str]) -> None:
     """Find out whether `deliver` could write a file to `path`, whose folders it may have to make; leave nothing there.
 
     Raises OSError if it could not.

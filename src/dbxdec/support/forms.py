@@ -49,6 +49,11 @@ def table(form: Any, *path: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def strings_in(value: Any) -> list[str]:
+    """Return the strings of a list; none of a value that is no list."""
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
 def kind_of(value: object) -> str:
     """Return the name of a value's type, for messages."""
     return _NAMES.get(type(value), f"a {type(value).__name__}")

@@ -75,7 +75,7 @@ def tell(text: str, stream: TextIO | None) -> None:
         os.write(2, f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
-def safe(text: str, stream: TextIO | None = None) -> str:
-    """Return `text` with only characters that `stream`, by default stderr, can write."""
-    encoding = getattr(stream or sys.stderr, "encoding", None) or "utf-8"
+def safe(text: str) -> str:
+    """Return `text` with only characters that stderr can write."""
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     return text.encode(encoding, _HANDLER).decode(encoding)

@@ -18,7 +18,6 @@ from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.spark import quarantining as spark_rows
 from dbxdec.io_managers.delta.spark.judging import Judge as SparkJudge
 from dbxdec.io_managers.frames import conversions
-from dbxdec.io_managers.options import of_run
 from dbxdec.model import places
 from dbxdec.model.typehints import type_name
 from dbxdec.testing import new_rows, rules
@@ -306,11 +305,8 @@ class MemoryIoManager(IoManager):
 
     def _slice(self, context: OutputContext, added: Any) -> dict[str, Any] | None:
         """Return the values of `replace=` in this run, by the columns of the result; None without it."""
-        given = getattr(self._own, "replace", None)
-        if given is None:
-            return None
-        values = {name: IoManager.resolve(of_run(value, context.parameters)) for name, value in given.items()}
-        return columns.spelled_as(values, getattr(added, "columns", ()))
+        values = self._own.slice_in(context) if isinstance(self._own, DeltaIoManager) else None
+        return None if values is None else columns.spelled_as(values, getattr(added, "columns", ()))
 
     def _checked(self, added: Any, context: OutputContext) -> Any:
         """Return a result as the table has it, if it fits the rules, partitions and slice of the task's own manager."""

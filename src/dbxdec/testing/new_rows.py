@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta import source_commits
+from dbxdec.io_managers.delta.polars import last_changes
 from dbxdec.io_managers.delta.progress import Cursor, Standing
+from dbxdec.io_managers.delta.spark import last_changes as spark_last_changes
 from dbxdec.model.changes import CHANGE, FEED, MOMENT, VERSION
 from dbxdec.model.typehints import type_name
 from dbxdec.records import dataclass
-from dbxdec.testing.lake import NOTHING
+from dbxdec.testing.lake import NOTHING, cleared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.positions import Span
     from dbxdec.model.changes import Changes
     from dbxdec.testing.lake import Version
+
+_PLACE = "__place"
 
 
 def standing(versions: Sequence[Version], consumer: Consumer) -> Standing:
@@ -74,7 +78,7 @@ def read(versions: Sequence[Version], context: InputContext, changes: Changes, s
         source_commits.refuse_missing_keys(end.columns, changes.by, context)
     parts = [] if span.is_empty else list(_parts(versions, context, changes, span, rows))
     context.tell(version=span.until, rows=None if parts else 0, note=span.text)
-    found = rows.together([rows.marked(end, "insert", span.until, versions[span.until]).head(0), *parts])
+    found = rows.together([cleared(rows.marked(end, "insert", span.until, versions[span.until])), *parts])
     if changes.kind == "rows":
         return rows.only(found, end.columns)
     if changes.kind == "feed":
@@ -170,15 +174,8 @@ class _OfPolars(_Frames):
         return pl.concat(frames, how="diagonal")
 
     def latest(self, frame: pl.DataFrame, by: Sequence[str], context: InputContext) -> pl.DataFrame:
-        import polars as pl
-
-        order = pl.col(VERSION) * 2 + (pl.col(CHANGE) != "delete")
-        last = frame.filter(order == order.max().over(by))
-        twice = last.filter(pl.len().over(by) > 1)
-        if twice.height:
-            key = ", ".join(f"{name}={twice[name][0]!r}" for name in by)
-            raise source_commits.several(context, key, twice[VERSION][0])
-        return last
+        numbered = frame.lazy().with_row_index(_PLACE)
+        return last_changes.of(numbered, by, context).collect().sort(_PLACE)
 
 
 def _beyond(some: list[str], others: list[str]) -> list[int]:
@@ -199,37 +196,18 @@ class _OfSpark(_Frames):
         gone, new = before.exceptAll(after), after.exceptAll(before)
         return gone if gone.head(1) else None, new if new.head(1) else None
 
-    def marked(self, frame: Any, kind: str, number: int, version: Version) -> _SparkRows:
+    def marked(self, frame: Any, kind: str, number: int, version: Version) -> Any:
         from pyspark.sql import functions
 
         moment = functions.lit(version.moment).cast("timestamp")
         named = frame.withColumn(CHANGE, functions.lit(kind)).withColumn(VERSION, functions.lit(number).cast("long"))
-        return _SparkRows(named.withColumn(MOMENT, moment))
+        return named.withColumn(MOMENT, moment)
 
     def together(self, frames: list[Any]) -> Any:
-        first, *others = (one.frame for one in frames)
+        first, *others = frames
         for other in others:
             first = first.unionByName(other, allowMissingColumns=True)
         return first
 
     def latest(self, frame: Any, by: Sequence[str], context: InputContext) -> Any:
-        from pyspark.sql import Window, functions
-
-        order = functions.col(VERSION) * 2 + (functions.col(CHANGE) != "delete").cast("int")
-        keys = Window.partitionBy(*by)
-        ranked = frame.withColumn("__order", order).withColumn("__last", functions.max("__order").over(keys))
-        last = ranked.where("__order = __last").withColumn("__twice", functions.count("*").over(keys))
-        if found := last.where("__twice > 1").head(1):
-            key = ", ".join(f"{name}={found[0][name]!r}" for name in by)
-            raise source_commits.several(context, key, found[0][VERSION])
-        return last
-
-
-@dataclass(frozen=True)
-class _SparkRows:
-    """A Spark frame whose `head` is a frame, as that of Polars."""
-
-    frame: Any
-
-    def head(self, count: int) -> _SparkRows:
-        return _SparkRows(self.frame.limit(count))
+        return spark_last_changes.of(frame, by, context)

@@ -6,7 +6,7 @@ import json
 from html import escape
 from typing import TYPE_CHECKING
 
-from dbxdec.model.dag import RESULT, TaskOutput, flatten, summary
+from dbxdec.model.dag import RESULT, TaskOutput, summary
 from dbxdec.views import texts
 from dbxdec.views.layout import Box, Drawing, place
 
@@ -49,10 +49,9 @@ def _label(found: Dependency, task: Task, job: Job) -> str:
     """Return the label of an edge: its branch, or the rows that are read if the table may have more."""
     if found.outcome is not None:
         return found.outcome
-    leaves = [leaf for binding in task.inputs.values() for leaf in flatten(binding)]
     rows = [
         "new" if leaf.changes is not None else _LABELS[leaf.rows]
-        for leaf in leaves
+        for leaf in task.leaves
         if isinstance(leaf, TaskOutput) and leaf.task == found.task and texts.rows_of(leaf, job)
     ]
     return ", ".join(dict.fromkeys(rows))

@@ -654,9 +654,22 @@ class TestRefused:
                 on_cluster(BASIC, libraries=[{"pypi": {"package": ""}}]),
                 "has a library without a name, `libraries[1].pypi`",
             ),
+            *(
+                (
+                    on_cluster(BASIC, libraries=[{"pypi": {"package": package}}]),
+                    f"has the library `{package}`, which is not a package",
+                )
+                for package in ("-r requirements.txt", "--pre", "libs/x.tar.gz", "libs/x.jar", "acme lake", "a.txt")
+            ),
             (
                 on_cluster(BASIC, libraries=[{"pypi": {"package": "a", "repo": "https://u:p@h"}}]),
                 "has a password or a token in https://***@h, of `libraries[1].pypi`",
+            ),
+            (
+                on_cluster(
+                    BASIC, libraries=[{"pypi": {"package": "Polars ==1.0"}}, {"pypi": {"package": "polars==1.1"}}]
+                ),
+                "has the libraries `Polars==1.0` and `polars==1.1`, which exclude each other",
             ),
             (
                 jobs_with(continuous={"pause_status": "UNPAUSED"}, max_concurrent_runs=2),

@@ -60,6 +60,9 @@ ACCEPTED = {
     "class keywords": "from acme import Model\nclass Row(Model, frozen=True):\n    x: int = 1",
     "generic bases": "import typing\nfrom acme import Box\nclass Mine(Box[int]):\n    pass",
     "version of itself": "import importlib.metadata\nassert importlib.metadata.version('p') == '1'",
+    "type variables": (
+        "import typing as t\nimport acme\nX = t.TypeVar('X', acme.A, acme.B)\nY = t.TypeVar('Y', bound=acme.A)"
+    ),
     "type checking imports": "import typing\nif typing.TYPE_CHECKING:\n    import acme",
     "prints": "print('hello' * 10_000)",
     "a thread left running": "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()",

@@ -42,17 +42,18 @@ def build_jobs(manifest: Manifest, *, wheel: str, own: str | None = None) -> dic
 
 
 def setting_problems(manifest: Manifest, sound: Collection[str] = ()) -> list[Problem]:
-    """Return the problems of job settings when other mistakes keep some of the jobs from being built.
+    """Return the problems of job settings and extra libraries when other mistakes keep some jobs from being built.
 
     `sound` are the keys of the jobs without other mistakes.
     """
-    from dbxdec.build.codegen.check import check_job, check_settings, require_databricks_bundles
+    from dbxdec.build.codegen.check import check_job, check_libraries, check_settings, require_databricks_bundles
 
     require_databricks_bundles()
     jobs = manifest.jobs
     definitions = unchecked(manifest, jobs, Libraries("a.whl", manifest.libraries))
     checks = {job.key: check_job if job.key in sound else check_settings for job in jobs}
-    return [problem for job in jobs for problem in checks[job.key](job, definitions[job.key])]
+    problems = [problem for job in jobs for problem in checks[job.key](job, definitions[job.key])]
+    return problems + check_libraries(manifest.libraries, definitions.values())
 
 
 def computes_of(jobs: list[Job]) -> dict[str, str]:

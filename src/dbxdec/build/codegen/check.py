@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build.codegen.clusters import cluster_findings, task_findings
-from dbxdec.build.codegen.environments import conflicts, refusals
+from dbxdec.build.codegen.environments import NO_PACKAGE, conflicts, is_package, is_wheel, refusals
 from dbxdec.build.codegen.fields import field_problems, is_reference
 from dbxdec.build.codegen.jobs import is_classic, levels, with_environments
 from dbxdec.build.codegen.libraries import ENVIRONMENT_VERSION, library_findings
@@ -20,7 +20,7 @@ from dbxdec.model.dag import MAX_CONCURRENCY
 from dbxdec.model.soundness import JOB_KEY, TASK_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from dbxdec.build.codegen.fields import Finding
     from dbxdec.model.dag import Job, Task
@@ -65,9 +65,12 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
     if not job.tasks:
         problems.append(Problem(f"the job `{job.key}` has no task", job.source, "call at least one task in its body"))
     for form, alike in groups:
-        findings = [*_shape(alike[0], form), *_compute(alike[0], form, definition)]
-        if is_continuous(definition):
-            findings += [finding for level in levels(form) for finding in retry_findings(level)]
+        findings = [
+            *_shape(alike[0], form),
+            *_compute(alike[0], form, definition),
+            *_libraries(alike[0], form),
+            *_retries(form, definition),
+        ]
         problems += _of_tasks(job, alike, findings, "")
         problems += _own_clusters(job, alike, form)
     problems += [*_clusters(job, definition), *_environments(job, definition)]
@@ -77,8 +80,12 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
 def check_settings(job: Job, definition: dict[str, Any]) -> list[Problem]:
     """Return the problems of the author's settings, keys and sizes, independent of other mistakes in the job."""
     groups = _alike(job, definition)
-    of_fields = _limits(job, definition) + _field_problems(job, definition, groups)
-    return concerning((job.key,), of_fields + _environments(job, definition))
+    problems = _limits(job, definition) + _field_problems(job, definition, groups)
+    for form, alike in groups:
+        findings = [*_libraries(alike[0], form), *_retries(form, definition)]
+        problems += _of_tasks(job, alike, findings, "")
+        problems += _own_clusters(job, alike, form)
+    return concerning((job.key,), [*problems, *_clusters(job, definition), *_environments(job, definition)])
 
 
 def _of_tasks(job: Job, tasks: list[Task], findings: Iterable[Finding], colon: str) -> list[Problem]:
@@ -302,7 +309,6 @@ def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> It
                 yield f"has the {field} {level[field]!r}, which is not defined", hint or known
         if level.get("existing_cluster_id") == "":
             yield "has an empty `existing_cluster_id`", "name the cluster, or leave it out"
-        yield from library_findings(level.get("libraries"))
         places = sorted(kinds.compute_of_its_own(level))
         if len(places) > 1 and places not in _TOGETHER:
             yield f"runs in several places: {listed(places)}", "a task has one cluster or one environment"
@@ -316,6 +322,18 @@ def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> It
         yield from task_findings(level, clusters)
     if task.kind == "python" and is_reference(form.get("libraries")):
         yield f"has the `libraries` {form['libraries']}, to which the wheel can't be added", "write them as a list"
+
+
+def _libraries(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
+    *_, written = levels(task.settings)
+    for level in levels(form):
+        yield from library_findings(level.get("libraries"), written.get("libraries"))
+
+
+def _retries(form: dict[str, Any], definition: dict[str, Any]) -> Iterator[Finding]:
+    if is_continuous(definition):
+        for level in levels(form):
+            yield from retry_findings(level)
 
 
 def _clusters(job: Job, definition: dict[str, Any]) -> list[Problem]:
@@ -361,10 +379,6 @@ def _environments(job: Job, definition: dict[str, Any]) -> list[Problem]:
             hint = "leave out `client`, its older name" if "client" in named else "the base environment has a version"
             problems.append(Problem(f"{owner}: {listed(named)} are set, of which one counts", job.source, hint))
         installed = emitted.get(key, spec).get("dependencies")
-        problems += [
-            Problem(f"{owner}: {message}", job.source, hint)
-            for message, hint in conflicts(installed if isinstance(installed, list) else ())
-        ]
         dependencies = spec.get("dependencies")
         if is_reference(dependencies):
             problems.append(
@@ -377,6 +391,10 @@ def _environments(job: Job, definition: dict[str, Any]) -> list[Problem]:
         given = dependencies if isinstance(dependencies, list) else []
         problems += [
             Problem(f"{owner}: {message}", job.source, hint)
+            for message, hint in conflicts(installed if isinstance(installed, list) else (), given)
+        ]
+        problems += [
+            Problem(f"{owner}: {message}", job.source, hint)
             for text in given
             if isinstance(text, str)
             for message, hint in refusals(text)
@@ -384,15 +402,21 @@ def _environments(job: Job, definition: dict[str, Any]) -> list[Problem]:
     return problems
 
 
-def check_libraries(libraries: Iterable[str], definitions: Iterable[dict[str, Any]]) -> list[Problem]:
-    """Return the problems of the extra libraries, if a job has them in an environment."""
+def check_libraries(libraries: Sequence[str], definitions: Iterable[dict[str, Any]]) -> list[Problem]:
+    """Return the problems of the extra libraries: together, and each of them where the jobs would have it."""
+    definitions = list(definitions)
+    refused = {library: refusals(library) for library in libraries}
     if not any("environments" in definition for definition in definitions):
-        return []
-    return [
-        Problem(message, "tool.dbxdec.extra-libraries", hint)
-        for library in libraries
-        for message, hint in refusals(library)
-    ]
+        refused = {}
+    tasks = (level for one in definitions for task in one.get("tasks", ()) for level in levels(task))
+    if any("libraries" in level and "python_wheel_task" in level for level in tasks):
+        for library in libraries:
+            if not refused.get(library) and not is_wheel(library) and not is_package(library):
+                message = f"the library `{library}` is not a package, and a job on a cluster would have it as one"
+                refused[library] = [(message, NO_PACKAGE)]
+    findings = [*conflicts(libraries, libraries), *(finding for some in refused.values() for finding in some)]
+    problems = [Problem(message, "tool.dbxdec.extra-libraries", hint) for message, hint in findings]
+    return concerning((), problems)
 
 
 def _references(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -35,6 +35,12 @@ _PATH_OPTION = re.compile(
     r"(?:-(?P<short>[re])[\s=]*|--(?P<long>requirement|editable)[\s=]+)(?P<path>[^\s=].*)", re.DOTALL
 )
 _OPTION = re.compile(r"(^|\s)--?[A-Za-z0-9-]+([\s|=]|$)")
+# The endings of files that list requirements.
+_LISTS = (".txt", ".in")
+
+ONE_VERSION = "pip installs one version of a package: keep one of them"
+
+NO_PACKAGE = "write `name>=1,<2`, or name a wheel by its path"
 
 
 def normalised(dependency: str) -> str:
@@ -61,10 +67,39 @@ def is_wheel(dependency: str) -> bool:
     return dependency.endswith(".whl") and _AT_URL.match(dependency) is None
 
 
-def conflicts(dependencies: Iterable[Any]) -> list[Finding]:
-    """Return the packages that `dependencies` ask for in several versions at once, as (message, hint)."""
+def is_package(library: str) -> bool:
+    """Return whether pip takes `library` for a package by itself, as clusters need it: no option, no file."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    text = library.strip()
+    if "${" in text:
+        return True  # only the deploy knows what the bundle makes of it
+    if _OPTION.search(text) or local_file(text) is not None or text.endswith(_LISTS):
+        return False
+    try:
+        Requirement(text)
+    except InvalidRequirement:
+        return _is_remote(text)
+    return True
+
+
+def conflicts(dependencies: Iterable[Any], written: Iterable[Any]) -> list[Finding]:
+    """Return the packages that `dependencies` ask for in several versions at once, as (message, hint).
+
+    Only those of which `written`, a part of the dependencies, asks for one are returned.
+    """
+    authors = {normalised(text) for text in written if isinstance(text, str)}
+    return [
+        (f"the dependencies {listed(those)} exclude each other", ONE_VERSION)
+        for those in exclusive(dependencies)
+        if not authors.isdisjoint(those)
+    ]
+
+
+def exclusive(requirements: Iterable[Any]) -> list[list[str]]:
+    """Return those of `requirements` that no version of a package fulfils together, by package."""
     asked: dict[str, list[str]] = {}
-    for text in dict.fromkeys(text for text in dependencies if isinstance(text, str)):
+    for text in dict.fromkeys(normalised(text) for text in requirements if isinstance(text, str)):
         if found := _PACKAGE.fullmatch(text):
             asked.setdefault(re.sub(r"[-_]+", "-", found["name"]).lower(), []).append(text)
     if not any(those[1:] for those in asked.values()):
@@ -72,7 +107,7 @@ def conflicts(dependencies: Iterable[Any]) -> list[Finding]:
     from packaging.requirements import Requirement
     from packaging.version import Version
 
-    findings: list[Finding] = []
+    exclusive: list[list[str]] = []
     for those in asked.values():
         specifiers = {text: Requirement(text).specifier for text in those}
         pins = [(text, one.version) for text, some in specifiers.items() for one in some if one.operator == "=="]
@@ -82,9 +117,8 @@ def conflicts(dependencies: Iterable[Any]) -> list[Finding]:
         ]
         # `1.0+cu118` is what both `==1.0` and `==1.0+cu118` ask for.
         if others and all(one[1:] for one in others):
-            hint = "pip installs one version of a package: keep one of them"
-            findings.append((f"the dependencies {listed(others[0])} exclude each other", hint))
-    return findings
+            exclusive.append(others[0])
+    return exclusive
 
 
 def _is_remote(text: str) -> bool:
@@ -132,7 +166,7 @@ def _refused_parts(text: str, requirement: Requirement) -> list[Finding]:
         findings.append((f"{what} has a marker, so a bundle reads it as a file", hint))
     if "." in requirement.name:
         same = requirement.name.replace(".", "-")
-        is_list = text.endswith((".txt", ".in"))
+        is_list = text.endswith(_LISTS)
         hint = f"write `-r {text}`" if is_list else f"write `{same}`, which is the same package to pip"
         findings.append((f"{what} has a name with `.`, which a bundle reads as a file", hint))
     if requirement.url is not None and not _URL.match(requirement.url):

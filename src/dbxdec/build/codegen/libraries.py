@@ -10,11 +10,12 @@ import re
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.build.codegen.environments import is_wheel
+from dbxdec.build.codegen.environments import NO_PACKAGE, ONE_VERSION, exclusive, is_package, is_wheel, normalised
 from dbxdec.errors import listed
 from dbxdec.model.locked import OWN, of_cluster, of_environment
 from dbxdec.records import dataclass
 from dbxdec.support.addresses import secretive
+from dbxdec.support.forms import strings_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,8 +40,11 @@ _KINDS = ("cran", "egg", "jar", "maven", "pypi", "requirements", "whl")
 _NAMES = {"pypi": "package", "cran": "package", "maven": "coordinates"}
 
 
-def library_findings(libraries: Any) -> Iterator[tuple[str, str | None]]:
-    """Yield what the platform would refuse in the libraries of a task, as (message, hint)."""
+def library_findings(libraries: Any, written: Any) -> Iterator[tuple[str, str | None]]:
+    """Yield what the platform would refuse in the libraries of a task, as (message, hint).
+
+    Those that the author has `written` are among them.
+    """
     for i, library in enumerate(libraries if isinstance(libraries, list) else ()):
         found = [kind for kind in _KINDS if library.get(kind) is not None] if isinstance(library, dict) else []
         if len(found) > 1:
@@ -52,6 +56,22 @@ def library_findings(libraries: Any) -> Iterator[tuple[str, str | None]]:
             for text in filter(None, map(secretive, (one for one in _parts(what) if isinstance(one, str)))):
                 message = f"has a password or a token in {text}, of `libraries[{i}].{kind}`, which everybody could read"
                 yield message, "leave them out, and let the cluster have the password: an index of the workspace"
+    yield from (
+        (f"has the library `{text}`, which is not a package", NO_PACKAGE)
+        for text in _packages(written)
+        if text and secretive(text) is None and not is_package(text)
+    )
+    authors = {normalised(text) for text in _packages(written)}
+    for those in exclusive(_packages(libraries)):
+        if not authors.isdisjoint(those):
+            yield f"has the libraries {listed(those)}, which exclude each other", ONE_VERSION
+
+
+def _packages(libraries: Any) -> list[str]:
+    """Return the packages that pip installs, as they are written."""
+    entries = [one.get("pypi") for one in (libraries if isinstance(libraries, list) else ()) if isinstance(one, dict)]
+    names = [entry.get("package") for entry in entries if isinstance(entry, dict)]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _parts(what: Any) -> Iterable[Any]:
@@ -169,13 +189,9 @@ def _library(text: str) -> dict[str, Any]:
 def _index_options(pinned: Sequence[tuple[str, str | None]], authors: Any) -> list[str]:
     """Return the options that name the private indexes; none where the author's own dependencies have such options."""
     indexes = sorted({index for _, index in pinned if index is not None})
-    if not indexes or any(map(_INDEX_OPTION.match, _strings(authors))):
+    if not indexes or any(map(_INDEX_OPTION.match, strings_in(authors))):
         return []
     from_the_default = any(index is None and "==" in text and "@" not in text for text, index in pinned)
     if len(indexes) == 1 and not from_the_default:
         return [f"--index-url {indexes[0]}"]
     return [f"--extra-index-url {index}" for index in indexes]
-
-
-def _strings(value: Any) -> Iterable[str]:
-    return (text for text in (value if isinstance(value, list) else ()) if isinstance(text, str))

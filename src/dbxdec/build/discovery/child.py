@@ -172,7 +172,8 @@ class _Discovery:
         self.jobs = encode_jobs(self.dags)
         self._add(secrets.leaked(self.jobs, {job.key: job.source for job in self.dags}))
         self.may_differ = self._compiled.may_differ(only_run - defining)
-        self.warnings = warning_checks.warn(self.dags)
+        # Beside mistakes nobody sees warnings, which could not be told of such jobs: a cycle has no order.
+        self.warnings = [] if self.problems else warning_checks.warn(self.dags)
         if not self.dags and not self.problems:
             hint = "put `@job` on a function there, or name other modules: `pipelines = [...]` under [tool.dbxdec]"
             modules = listed(self._spec.modules) or "no module"

@@ -7,9 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import DiscoveryError, Problem, did_you_mean
+from dbxdec.support.files import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 _DEFAULT = "pipelines"
 _AT_THE_TOP = re.compile(r"([^/.]+)(?:/__init__)?(?:\.pyc?|(?:\.[^/]+)?\.(?:so|pyd))")
@@ -113,3 +115,11 @@ def _is_below(folders: Sequence[str], file: str, named: Sequence[str] | None) ->
 def _parents(name: str) -> list[str]:
     parts = name.split(".")
     return [".".join(parts[:i]) for i in range(1, len(parts))]
+
+
+def write_metadata(root: Path, project: str, version: str) -> Path:
+    """Write metadata below `root`, by which `importlib.metadata` finds this project there. Return their folder."""
+    folder = root / f"{re.sub(r'[-_.]+', '_', project)}-{version}.dist-info"
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "METADATA", f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n")
+    return folder

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build.discovery import reproducible, unread
-from dbxdec.build.discovery.modules import hidden, module_name, pipeline_modules
+from dbxdec.build.discovery.modules import hidden, module_name, pipeline_modules, write_metadata
 from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, Progress, ShippedFile, Spec, form_of
 from dbxdec.errors import DiscoveryError, Problem, SourceLocation
 from dbxdec.model.variables import NO_VALUE
@@ -89,7 +89,7 @@ def discover(
         folder = Path(scratch).resolve()
         root = folder / "wheel"
         _copy(files, root)
-        _write_dist_info(root, project, version)
+        write_metadata(root, project, version)
         spec = Spec(
             root=str(root),
             modules=modules,
@@ -261,13 +261,6 @@ def _copy(files: Sequence[ShippedFile], root: Path) -> None:
             if hint_of_full(str(error)):  # the original has nothing to do with it
                 error.filename, error.filename2 = str(target), None
             raise
-
-
-def _write_dist_info(root: Path, project: str, version: str) -> None:
-    """Write metadata, so that `importlib.metadata.version` answers for this project and not for an older install."""
-    folder = root / f"{re.sub(r'[-_.]+', '_', project)}-{version}.dist-info"
-    folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "METADATA", f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n")
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:

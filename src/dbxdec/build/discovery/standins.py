@@ -36,6 +36,9 @@ else:
     _Finder = object
 
 _interned: dict[str, StandIn] = {}
+_TYPING = ("typing", "typing_extensions")
+# Modules that compare the arguments of annotations.
+_COMPARING = (*_TYPING, "types", "functools")
 
 
 def stand_in(name: str) -> StandIn:
@@ -98,7 +101,7 @@ class StandIn:
         return typing.Union[other, self]  # noqa: UP007
 
     def __eq__(self, other: object) -> bool:
-        if self is other or sys._getframe(1).f_globals.get("__name__") in ("typing", "types", "functools"):
+        if self is other or sys._getframe(1).f_globals.get("__name__") in _COMPARING:
             return self is other
         _refuse(_name(self), "compared")
         return False
@@ -110,6 +113,8 @@ class StandIn:
         return _name(self)
 
     def __bool__(self) -> bool:
+        if sys._getframe(1).f_globals.get("__name__") in _TYPING:
+            return True  # the bound of a type variable
         _refuse(_name(self), "used as a truth value")
         return True
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.contexts import KEYED, Receipt
-from dbxdec.io_managers.delta.receipts import Found
+from dbxdec.io_managers.delta.receipts import Found, restored_version
 from dbxdec.model.trigger import moment_of
 from dbxdec.records import dataclass
 
@@ -115,7 +115,7 @@ def needed(commits: Iterable[Commit]) -> Iterator[Commit]:
         yield commit
         writes += is_keyed(commit)
         if commit.operation == "RESTORE":
-            to = _version(commit)
+            to = restored_version(commit)
             floor = min(floor, to) if floor is not None and to is not None else to if floor is None else floor
             if to is None:
                 floor = -1
@@ -123,19 +123,14 @@ def needed(commits: Iterable[Commit]) -> Iterator[Commit]:
             return
 
 
-def unnoted(commits: Iterable[Commit], *, before: int) -> list[Event]:
+def _unnoted(there: Sequence[Commit], before: int) -> list[Event]:
     """Return the events that no identifier notes yet; `before` is when the newest write with a key began.
 
     The commits come newest first; `needed` tells which ones.
     """
-    return [event for _, event in _unnoted(list(commits), before)]
-
-
-def _unnoted(there: Sequence[Commit], before: int) -> list[tuple[Commit, Event]]:
     noted = {event for commit in there if (event := Event.of_name(commit.metadata)) is not None}
     first = next((i for i, commit in enumerate(there) if is_keyed(commit)), len(there))
-    found = _events(there[first + 1 :], whole=there, before=before)
-    return [(commit, event) for commit, event in found if event not in noted]
+    return [event for event in events_of(there[first + 1 :], whole=there, before=before) if event not in noted]
 
 
 def notes_of(commits: Iterable[Commit], *, before: int, has_older_keys: Callable[[], bool]) -> list[str]:
@@ -144,7 +139,7 @@ def notes_of(commits: Iterable[Commit], *, before: int, has_older_keys: Callable
     `has_older_keys` says whether the table has keys of writes that the log no longer has.
     """
     there = list(commits)
-    names = [event.name for _, event in _unnoted(there, before)]
+    names = [event.name for event in _unnoted(there, before)]
     noted = [at for commit in there if (at := rows_noted(commit.metadata or "")) is not None]
     since = rows_without_a_key(there)
     is_first = since is None and len({run for commit in there if (run := _keyed_run(commit)) is not None}) == 1
@@ -217,12 +212,7 @@ def is_rowless(commit: Commit) -> bool:
 
 def events_of(commits: Sequence[Commit], *, whole: Sequence[Commit], before: int | None = None) -> list[Event]:
     """Return the events among `commits`, at `before` at the latest; `whole` is all that is known of the log."""
-    return [event for _, event in _events(commits, whole=whole, before=before)]
-
-
-def _events(
-    commits: Sequence[Commit], *, whole: Sequence[Commit], before: int | None
-) -> Iterator[tuple[Commit, Event]]:
+    found = []
     for commit in commits:
         # Clocks of writers differ, and what was written after an event must not look older.
         at = min(one for one in (commit.timestamp, None if before is None else before - 1, _FOREVER) if one is not None)
@@ -232,9 +222,10 @@ def _events(
             except RunError:
                 to = None
             moment = next((one.timestamp for one in whole if one.version == to), None)
-            yield commit, Event(at, is_restore=True, to=moment)
+            found.append(Event(at, is_restore=True, to=moment))
         elif replaces_all(commit):
-            yield commit, Event(at)
+            found.append(Event(at))
+    return found
 
 
 _FOREVER = 2**62
@@ -255,7 +246,7 @@ def _keyed_run(commit: Commit) -> tuple[str, ...] | None:
 
 def restored(commit: Commit, commits: Sequence[Commit]) -> int:
     """Return the version to which a RESTORE went. Raises RunError if the commits don't tell."""
-    if (to := _version(commit)) is not None:
+    if (to := restored_version(commit)) is not None:
         return to
     when = str(commit.parameters.get("timestamp") or commit.parameters.get("datetime") or "").strip('"')
     moment = moment_of(when)
@@ -269,11 +260,6 @@ def restored(commit: Commit, commits: Sequence[Commit]) -> int:
     if not before:
         raise RunError(f"the table was restored in the version {commit.version}, and its log does not say to which")
     return max(before)
-
-
-def _version(restore: Commit) -> int | None:
-    to = str(restore.parameters.get("version", "")).strip('"')
-    return int(to) if to.isdecimal() else None
 
 
 def makes(commit: Commit) -> bool:

@@ -37,9 +37,9 @@ class Kind:
     scale: int = 0
 
 
-def whole(text: str, bits: int, *, signed: bool = True) -> Kind:
-    """Return the kind of integers with this number of bits."""
-    return Kind(text, "whole", -(2 ** (bits - 1)) if signed else 0, 2 ** (bits - signed) - 1)
+def whole(text: str, bits: int) -> Kind:
+    """Return the kind of signed integers with this number of bits."""
+    return Kind(text, "whole", -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 def exact(values: Mapping[str, Any], kinds: Mapping[str, Kind], partitions: Collection[str]) -> dict[str, Any]:

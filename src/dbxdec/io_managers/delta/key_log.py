@@ -7,7 +7,7 @@ one before a RESTORE to an earlier version or a replacement of the whole table.
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
@@ -18,7 +18,7 @@ from dbxdec.io_managers.delta.receipts import Found
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from dbxdec.io_managers.delta.receipts import Commit
 
@@ -39,6 +39,15 @@ class Identifier:
     name: str
     version: int | None = None
     updated: int | None = None
+
+
+def in_receipts(commits: Iterable[Commit]) -> Iterator[tuple[Found, Identifier]]:
+    """Yield the receipts of writes with a key, each with the identifier that its write has."""
+    for commit in commits:
+        proof = Found.of_commit(commit)
+        if proof is None or proof.left.kind == "kept" or proof.facts.get("made") or not proof.receipt.id.key:
+            continue
+        yield proof, Identifier(proof.receipt.id.transaction, commit.version, commit.timestamp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +148,12 @@ class KeyLog:
 
     def _in_receipts(self) -> list[tuple[Identifier, KeyWrite]]:
         """Return the writes with keys that receipts tell of."""
-        found = []
-        for commit in self.commits:
-            proof = Found.of_commit(commit)
-            if proof is None or proof.left.kind == "kept" or proof.facts.get("made") or not proof.receipt.id.key:
-                continue
-            if proof.left.after is not None:
-                continue  # a stream commits its key once it has ended
-            if (write := parsed(proof.receipt.id.transaction)) is not None:
-                found.append((Identifier("", commit.version, commit.timestamp), write))
-        return found
+        return [
+            (replace(one, name=""), write)
+            for proof, one in in_receipts(self.commits)
+            # A stream commits its key once it has ended.
+            if proof.left.after is None and (write := parsed(one.name)) is not None
+        ]
 
     def _is_older(self, one: Identifier) -> bool:
         """Return whether an identifier is of a table that was here before: `createOrReplace` keeps identifiers."""

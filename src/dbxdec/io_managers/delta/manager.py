@@ -134,6 +134,15 @@ class DeltaIoManager(IoManager):
         """
         return list(expectation_problems.of_parameters(self, parameters))
 
+    def slice_in(self, context: OutputContext) -> dict[str, Any] | None:
+        """Return the values of `replace=` in this run, by column; None without it."""
+        if self.replace is None:
+            return None
+        found: dict[str, Any] = self.resolve(
+            {n: options.of_run(v, context.parameters) for n, v in self.replace.items()}
+        )
+        return found
+
     def judge(self, context: OutputContext) -> Judge | None:
         """Return what judges the rows of a write; None for a table that expects nothing."""
         return None

@@ -13,6 +13,8 @@ from dbxdec.records import dataclass
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from dbxdec.io_managers.contexts import OutputContext
+
 SOURCE, TARGET = "source", "target"
 """The names of the new rows and of the table in predicates and expressions."""
 
@@ -210,6 +212,16 @@ class DeltaMerge:
                 for name, what, known in wrong
             )
 
+    def refuse_without_keys(self, source: Sequence[str], *, task: str, one: Callable[[str], str] = str) -> None:
+        """Raise RunError if the source does not have the key columns."""
+        there = set(map(one, source))
+        if missing := [name for name in self.keys if one(name) not in there]:
+            raise RunError(
+                f"the source of the DeltaMerge of the task `{task}` has no column {listed(missing)}, which it merges "
+                "on",
+                hint=f"its columns are {listed(source) or 'none'}",
+            )
+
     def copied(self, source: Iterable[str], *, one: Callable[[str], str] = str) -> set[tuple[str, str]]:
         """Return pairs (column of the table, column of the source) that are copied or compared unchanged.
 
@@ -229,6 +241,30 @@ class DeltaMerge:
 
     def _with(self, clause: Clause) -> DeltaMerge:
         return replace(self, clauses=(*self.clauses, clause))
+
+
+_BIND = "bind its IoManager to the table that it merges into (`io_manager=io.table(...)`)"
+
+
+def refuse_elsewhere(context: OutputContext, uri: str) -> None:
+    """Raise RunError for a merge into another table than the task's own, where that one is read or keeps a position."""
+    if context.has_readers:
+        raise RunError(
+            f"the task `{context.receipt.id.task}` returned a merge into {uri}, but the tasks that read its result "
+            f"read {context.uri}",
+            hint=f"{_BIND}, or let the readers take that table as an input (`io.table(...)`)",
+        )
+    refuse_unnoted(context, uri)
+
+
+def refuse_unnoted(context: OutputContext, uri: str) -> None:
+    """Raise RunError for a merge into another table than the task's own by a task that reads what is new."""
+    if context.receipt.progress is not None:
+        raise RunError(
+            f"the task `{context.receipt.id.task}` returned a merge into {uri}, but how far it has read what is new is "
+            f"kept in its own table, {context.uri}",
+            hint=_BIND,
+        )
 
 
 def feed_columns(columns: Iterable[str], *, one: Callable[[str], str] = str) -> list[str]:

@@ -298,19 +298,17 @@ def _rank(found: Found) -> int:
 
 def restored_version(restore: Commit) -> int | None:
     """Return the version that a RESTORE went back to; None if its commit does not state it."""
-    text = str(restore.parameters.get("version", ""))
-    return int(text) if text.isdecimal() else None
+    return _number(restore, "version")
 
 
-def _restored_moment(restore: Commit) -> int | None:
-    """Return the time that a RESTORE went back to, in milliseconds; None if its commit does not state it."""
-    text = str(restore.parameters.get("datetime", ""))
+def _number(restore: Commit, name: str) -> int | None:
+    text = str(restore.parameters.get(name, "")).strip('"')
     return int(text) if text.isdecimal() else None
 
 
 def _age(commit: Commit, restore: Commit) -> int | None:
     """Return the age of `commit`, in ms, at the time that `restore` went back to; None if they don't state it."""
-    moment = _restored_moment(restore)
+    moment = _number(restore, "datetime")
     return None if moment is None or commit.timestamp is None else moment - commit.timestamp
 
 

@@ -1,4 +1,4 @@
-from dbxdec import job, task
+from dbxdec import job, job_cluster, task
 
 
 @task
@@ -8,4 +8,9 @@ def orders() -> int:
 
 @job
 def sales() -> None:
+    orders()
+
+
+@job(cluster=job_cluster("small", spark_version="16.4.x-scala2.12", node_type_id="m5d.large", num_workers=1))
+def on_a_cluster() -> None:
     orders()

@@ -1,4 +1,4 @@
-from dbxdec import job, task
+from dbxdec import condition, job, task
 
 
 @task
@@ -20,3 +20,9 @@ def sales() -> None:
     found = orders()
     shown = report(total(found))
     found.after(shown)
+
+
+@job
+def returns() -> None:
+    found = orders()
+    condition(found, ">", 0).then(found)

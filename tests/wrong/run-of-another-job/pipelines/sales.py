@@ -28,3 +28,13 @@ def other(text: str = "2013-01-01") -> None:
 def third() -> None:
     daily(first_day(), [], 10, 20)
     daily("2013-01-01")
+
+
+@job
+def plain() -> None:
+    first_day()
+
+
+@job
+def fourth() -> None:
+    plain(day="2013-01-01")

@@ -32,7 +32,6 @@ from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.receipts import SAME, Left
 from dbxdec.io_managers.delta.sql import POLARS_SQL, Sql
 from dbxdec.io_managers.frames import conversions
-from dbxdec.io_managers.options import of_run
 from dbxdec.io_managers.running import current_receipt
 from dbxdec.model import places
 from dbxdec.model.variables import names_in
@@ -400,13 +399,12 @@ class PolarsDeltaIoManager(DeltaIoManager):
 
     def _target(self, context: OutputContext) -> Target:
         write_options.refuse_unknown(self.delta_write_options)
-        slice_ = self.replace and {name: of_run(value, context.parameters) for name, value in self.replace.items()}
         return Target(
             context=context,
             mode=self.mode,
             schema=self.schema,
             partitions=self.partitions,
-            slice=self.resolve(slice_) if slice_ is not None else None,
+            slice=self.slice_in(context),
             storage_options=self._storage_options(),
             write_options=self.resolve(dict(self.delta_write_options or {})),
             definition=self.definition(),

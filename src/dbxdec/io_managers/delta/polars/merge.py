@@ -13,7 +13,7 @@ from dbxdec.io_managers import columns, outcomes
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta import judging
 from dbxdec.io_managers.delta.expectations import EXPECT
-from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns
+from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns, refuse_elsewhere
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import checks, cursors, definition, lengths, once, schemas, storage, table_log
 from dbxdec.io_managers.delta.polars.direct import commit
@@ -48,19 +48,8 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
 
     uri = _uri_of(merger) or target.context.uri
     elsewhere = not _is_at(uri, target.context.uri)
-    if elsewhere and target.context.has_readers:
-        raise RunError(
-            f"the task `{target.receipt.id.task}` returned a merge into {uri}, but the tasks that read its result read "
-            f"{target.context.uri}",
-            hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`), or let the readers "
-            "take that table as an input (`io.table(...)`)",
-        )
-    if elsewhere and target.receipt.progress is not None:
-        raise RunError(
-            f"the task `{target.receipt.id.task}` returned a merge into {uri}, but how far it has read what is new is "
-            f"kept in its own table, {target.context.uri}",
-            hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`)",
-        )
+    if elsewhere:
+        refuse_elsewhere(target.context, uri)
     refuse_unseen(target)
     before = table_log.open_table(uri, target.storage_options)
     if before is not None and (done := once.done_before(before, target.receipt, own=True)) is not None:
@@ -122,11 +111,7 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
             return done
         _check(target, merge, pl.Schema(table.schema()))
     frame, schema = schemas.storable(merge.source, _types(merge, table))
-    if missing := [name for name in merge.keys if name not in schema]:
-        raise RunError(
-            f"{what} has no column {listed(missing)}, which it merges on",
-            hint=f"its columns are {listed(list(schema)) or 'none'}",
-        )
+    merge.refuse_without_keys(list(schema), task=target.receipt.id.task)
     if target.judge is None:
         with once_only(frame) as source:
             return _merged(target, merge, source)

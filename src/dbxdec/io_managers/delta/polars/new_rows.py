@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta import source_commits
-from dbxdec.io_managers.delta.polars import column_values, scan, spellings, table_log
+from dbxdec.io_managers.delta.polars import column_values, last_changes, scan, spellings, table_log
 from dbxdec.io_managers.delta.polars.outline import Outline
 from dbxdec.io_managers.delta.source_commits import SourceCommit
-from dbxdec.io_managers.polars_frames import named, watched
+from dbxdec.io_managers.polars_frames import named
 from dbxdec.model.changes import CHANGE, FEED, MOMENT, VERSION
 from dbxdec.records import dataclass
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from dbxdec.model.changes import Changes
 
 _AT_ONCE = 16
-_INSERT, _DELETE, _PRE, _POST = "insert", "delete", "update_preimage", "update_postimage"
-_ADDED = (_INSERT, _POST)
+_INSERT, _DELETE = "insert", "delete"
+_ADDED = (_INSERT, "update_postimage")
 
 
 @dataclass(frozen=True)
@@ -307,40 +307,8 @@ class NewRows:
             case "feed":
                 return frame.select(map(named, [*columns, *FEED]))
             case _:
-                return self._latest(frame).select(map(named, [*columns, CHANGE]))
-
-    def _latest(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """Return the last change of each key. A row that a commit deletes and adds again is there after it.
-
-        A row whose key an update has changed is gone under the old one: only the image of before the update has that.
-        """
-        import polars as pl
-
-        free = "_" * (max(map(len, frame.collect_schema())) + 1)
-        order, newest, several = f"{free}o", f"{free}n", f"{free}s"
-        by = self.wanted.changes.by
-        keys = [f"{free}k{number}" for number in range(len(by))]
-        stays = ~pl.col(CHANGE).is_in([_DELETE, _PRE])
-        kept = frame.with_columns(
-            (pl.col(VERSION) * 2 + stays).alias(order),
-            pl.when(stays).then(pl.col(CHANGE)).otherwise(pl.lit(_DELETE)).alias(CHANGE),
-            *(named(name).alias(key) for name, key in zip(by, keys, strict=True)),
-        )
-        last = kept.group_by(keys).agg(
-            pl.col(order).max().alias(newest),
-            ((pl.col(order) == pl.col(order).max()) & (pl.col(CHANGE) != _DELETE)).sum().alias(several),
-        )
-        rows = kept.join(last, left_on=[*keys, order], right_on=[*keys, newest], how="inner", nulls_equal=True)
-        context = self.wanted.context
-
-        def check(data: pl.DataFrame) -> pl.DataFrame:
-            if (twice := data.filter(pl.col(several) > 1).head(1)).height:
-                key = ", ".join(f"{name}={twice[name][0]!r}" for name in by)
-                raise source_commits.several(context, key, twice[VERSION][0])
-            return data
-
-        # A commit may delete several rows of a key: it is gone.
-        return watched(rows, check).lazy().unique(subset=keys, keep="any")
+                last = last_changes.of(frame, self.wanted.changes.by, self.wanted.context)
+                return last.select(map(named, [*columns, CHANGE]))
 
 
 def _moment_type() -> pl.DataType:

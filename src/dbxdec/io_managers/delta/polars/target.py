@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.delta.expectations import UNJUDGED
 from dbxdec.io_managers.delta.polars import checks, table_log
@@ -81,10 +80,4 @@ class Target:
 
     def check_partitions(self, table: DeltaTable) -> None:
         """Raise RunError if the table has other partition columns than `partition_by`."""
-        there = tuple(table.metadata().partition_columns)
-        if self.partitions and there != columns.named_as(self.partitions, there):
-            is_ = f"is partitioned by {listed(there)}" if there else "is not partitioned"
-            raise RunError(
-                f"the table {self.context.uri} {is_}, but its task has partition_by={list(self.partitions)}",
-                hint="use the partitions of the table, or write another table",
-            )
+        columns.refuse_other_partitions(table.metadata().partition_columns, self.partitions, self.context.uri)

@@ -10,7 +10,6 @@ import time
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta import progress, receipts
@@ -171,13 +170,3 @@ def _keep(table: SparkTable, receipt: Receipt, versions: Mapping[str, int]) -> N
                 table.uri,
                 first_line(error),
             )
-
-
-def refuse_elsewhere(receipt: Receipt, uri: str, own: str) -> None:
-    """Raise RunError for a merge into another table than the task's own by a task that reads what is new."""
-    if receipt.progress is not None:
-        raise RunError(
-            f"the task `{receipt.id.task}` returned a merge into {uri}, but how far it has read what is new is kept in "
-            f"its own table, {own}",
-            hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`)",
-        )

@@ -10,15 +10,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers.delta.epochs import needed
-from dbxdec.io_managers.delta.key_log import Identifier, KeyLog
-from dbxdec.io_managers.delta.receipts import Found
+from dbxdec.io_managers.delta.key_log import Identifier, KeyLog, in_receipts
 from dbxdec.io_managers.delta.spark.log import History
 from dbxdec.io_managers.spark_frames import escaped, reader_of, string_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from dbxdec.io_managers.delta.receipts import Commit
     from dbxdec.io_managers.delta.spark.log import Detail, SparkTable
 
 _SCHEMA = "txn STRUCT<appId: STRING, version: BIGINT, lastUpdated: BIGINT>"
@@ -37,7 +33,7 @@ def read(table: SparkTable) -> KeyLog | None:
         commits = list(History(table).known())
         reaches_start = bool(commits) and commits[-1].version == 0
         since = None if reaches_start or not commits else commits[-1].timestamp
-        return KeyLog(_in_receipts(commits), commits, created, since=since)
+        return KeyLog([one for _, one in in_receipts(commits)], commits, created, since=since)
     return KeyLog(found, list(needed(History(table).known())), created)
 
 
@@ -77,14 +73,3 @@ def _in_files(spark: Any, folder: str) -> list[Identifier]:
         if before is None or (-1 if one.version is None else one.version) > (before.version or -1):
             found[one.name] = one
     return list(found.values())
-
-
-def _in_receipts(commits: Iterable[Commit]) -> list[Identifier]:
-    """Return the identifiers that the writes with a receipt have."""
-    found = []
-    for commit in commits:
-        proof = Found.of_commit(commit)
-        if proof is None or proof.left.kind == "kept" or proof.facts.get("made") or not proof.receipt.id.key:
-            continue
-        found.append(Identifier(proof.receipt.id.transaction, commit.version, commit.timestamp))
-    return found

@@ -142,6 +142,12 @@ class SparkTable:
             fail(error, self.uri, "read")
         return frame
 
+    def feed(self, first: int, last: int) -> Any:
+        """Return the rows of the change data feed of these versions, with what Spark itself raises where it can't."""
+        span = {"readChangeFeed": "true", "startingVersion": str(first), "endingVersion": str(last)}
+        reader = self.spark.read.options(**self.options, **span)
+        return reader.table(self.sql) if self.named else reader.format("delta").load(self.uri)
+
     def version(self) -> int:
         """Return the newest version."""
         if (files := self.log_files()) is not None:

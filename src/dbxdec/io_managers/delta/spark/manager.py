@@ -29,7 +29,6 @@ from dbxdec.io_managers.delta.spark import definition as table_definition
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
 from dbxdec.io_managers.delta.sql import SPARK_SQL, Sql
-from dbxdec.io_managers.options import of_run
 from dbxdec.io_managers.running import current_receipt
 from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, require_reach, session
 from dbxdec.model import places
@@ -260,7 +259,7 @@ class SparkDelta(DeltaIoManager):
         if judge is not None and self.schema == "strict":
             judge.marked(table.frame())
         if self.mode in ("append", "overwrite"):
-            store.check_partitions(detail, self.partitions, context.uri)
+            columns.refuse_other_partitions(detail.partitions, self.partitions, context.uri)
             if wanted := self.definition():
                 table_definition.refuse(wanted, detail, table.frame().schema, context.uri)
 
@@ -380,13 +379,12 @@ class SparkDelta(DeltaIoManager):
     def _write_to(self, table: SparkTable, context: OutputContext, judge: Judge | None) -> store.FrameWrite:
         options = self.resolve(dict(self.write_options or {}))
         checkpoint = options.pop(checkpoints.OPTION, None)
-        part = self.replace and {name: of_run(value, context.parameters) for name, value in self.replace.items()}
         return store.FrameWrite(
             table=table,
             context=context,
             mode=self.mode,
             partitions=self.partitions,
-            replace=self.resolve(part) if part is not None else None,
+            replace=self.slice_in(context),
             schema=self.schema,
             options=options,
             definition=self.definition(),

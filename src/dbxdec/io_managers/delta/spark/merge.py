@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dbxdec.errors import DbxdecError, RunError, listed
+from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import outcomes, spark_frames
 from dbxdec.io_managers.contexts import WriteResult
-from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns
+from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns, refuse_elsewhere, refuse_unnoted
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.receipts import Left, Trail
 from dbxdec.io_managers.delta.spark import cursors, equal_keys, marked_merge, messages, schemas, store, write
@@ -44,16 +44,8 @@ def execute_builder(table: SparkTable, context: OutputContext, builder: Any) -> 
     writer.
     """
     into = _target_of(builder, table)
-    if into is not table and context.has_readers:
-        raise RunError(
-            f"the task `{context.receipt.id.task}` returned a merge into {into.uri}, but the tasks that read its "
-            f"result read {context.uri}",
-            hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`), or let the readers "
-            "take that table as an input (`io.table(...)`)",
-        )
-
     if into is not table:
-        cursors.refuse_elsewhere(context.receipt, into.uri, context.uri)
+        refuse_elsewhere(context, into.uri)
 
     def run() -> list[Any] | None:
         outcome = builder.execute()
@@ -132,13 +124,7 @@ def fitted(target: FrameWrite, merge: DeltaMerge) -> DeltaMerge:
     source = spark_frames.refuse_lost(source, [name for column, name in copied if column.lower() in parts])
     merge = replace(merge, source=source)
     schemas.check_storable(source.schema, (), task=target.task)
-    columns = {name.lower() for name in source.columns}
-    if missing := [name for name in merge.keys if name.lower() not in columns]:
-        raise RunError(
-            f"the source of the DeltaMerge of the task `{target.task}` has no column {listed(missing)}, which it "
-            "merges on",
-            hint=f"its columns are {listed(source.columns) or 'none'}",
-        )
+    merge.refuse_without_keys(source.columns, task=target.task, one=str.lower)
     return merge
 
 
@@ -240,7 +226,7 @@ def _with_transaction(
         return WriteResult(found.version, messages.affected(found), messages.merged(found, where))
     if outcome and receipt.progress is not None:
         if outcome[0]["num_affected_rows"]:
-            cursors.refuse_elsewhere(receipt, "another table", table.uri)
+            refuse_unnoted(context, "another table")
         return cursors.note(table, receipt, left, mark) or WriteResult(None, 0, "merged: nothing to change")
     if outcome:
         return WriteResult(None, outcome[0]["num_affected_rows"], "merged into another table")

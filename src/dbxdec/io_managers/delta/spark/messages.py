@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dbxdec.errors import RunError, listed
+from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.spark_session import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dbxdec.io_managers.contexts import OutputContext, Receipt
     from dbxdec.io_managers.delta.receipts import Found
 
@@ -33,10 +31,7 @@ def already(found: Found, receipt: Receipt, uri: str, *, is_newest: bool = False
 
 def merged(found: Found, into: str = "") -> str:
     """Return the note of a merge, or of those of a stream: how many rows it inserted, updated and deleted."""
-    counts = [
-        (sum(part.metrics.get(f"numTargetRows{kind.title()}", 0) for part in found.parts), kind) for kind in _COUNTED
-    ]
-    return f"merged{into}: " + ", ".join(f"{count:,} {kind}" for count, kind in counts)
+    return f"merged{into}: " + ", ".join(f"{_count(found, kind):,} {kind}" for kind in _COUNTED)
 
 
 def affected(found: Found) -> int:
@@ -46,11 +41,3 @@ def affected(found: Found) -> int:
 
 def _count(found: Found, kind: str) -> int:
     return sum(part.metrics.get(f"numTargetRows{kind.title()}", 0) for part in found.parts)
-
-
-def other_partitions(uri: str, there: Sequence[str], said: Sequence[str]) -> RunError:
-    is_ = f"is partitioned by {listed(there)}" if there else "is not partitioned"
-    return RunError(
-        f"the table {uri} {is_}, but its task has partition_by={list(said)}",
-        hint="use the partitions of the table, or write another table",
-    )

@@ -270,11 +270,8 @@ class NewRows:
         return kept.select(*map(quoted, columns))
 
     def _feed(self, first: int, last: int) -> Any:
-        table = self.table
-        span = {"readChangeFeed": "true", "startingVersion": str(first), "endingVersion": str(last)}
-        reader = table.spark.read.options(**table.options, **span)
         try:
-            frame = reader.table(table.sql) if table.named else reader.format("delta").load(table.uri)
+            frame = self.table.feed(first, last)
             _plan(frame)
         except Exception as error:
             if is_gone(error):

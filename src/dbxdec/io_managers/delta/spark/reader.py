@@ -187,14 +187,11 @@ class SparkResults(Results[Any]):
         return feed.where("_change_type IN ('insert', 'update_postimage')").select(*map(quoted, columns))
 
     def _feed(self, found: Found) -> Any:
-        table, version = self._table, str(found.version)
-        options = {"readChangeFeed": "true", "startingVersion": version, "endingVersion": version}
-        reader = table.spark.read.options(**table.options, **options)
         try:
-            return reader.table(table.sql) if table.named else reader.format("delta").load(table.uri)
+            return self._table.feed(found.version, found.version)
         except Exception as error:
             if is_gone(error):
-                raise gone(table.uri, found.version, first_line(error)) from error
+                raise gone(self._table.uri, found.version, first_line(error)) from error
             raise
 
     def cleared(self, frame: Any) -> Any:

@@ -120,7 +120,7 @@ class FrameWrite:
                     return done
                 if self.mode == "error" and not shell:
                     raise outcomes.exists(self.context)
-            check_partitions(detail, self.partitions, self.context.uri)
+            columns.refuse_other_partitions(detail.partitions, self.partitions, self.context.uri)
             frame = self._judged(frame, detail, rows)
             detail = self.adjust(detail)
             frame = self.fitted(frame, detail)
@@ -317,9 +317,3 @@ def already_done(table: SparkTable, receipt: Receipt, *, streams: bool = False) 
             hint="return a stream in each attempt, or start a new run",
         )
     return messages.already(found, receipt, table.uri, is_newest=found.last == trail.newest)
-
-
-def check_partitions(detail: Detail, said: tuple[str, ...], uri: str) -> None:
-    """Raise RunError if the table has other partitions than its task states."""
-    if said and detail.partitions != columns.named_as(said, detail.partitions):
-        raise messages.other_partitions(uri, detail.partitions, said)

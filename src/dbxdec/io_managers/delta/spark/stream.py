@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, RunError
-from dbxdec.io_managers import spark_frames
+from dbxdec.io_managers import columns, spark_frames
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta import receipts
@@ -73,7 +73,7 @@ def append(target: FrameWrite, frame: Any) -> WriteResult:
     assert detail is not None  # noqa: S101 - it has just been made
     if (done := store.already_done(table, receipt, streams=True)) is not None:
         return done
-    store.check_partitions(detail, target.partitions, table.uri)
+    columns.refuse_other_partitions(detail.partitions, target.partitions, table.uri)
     detail = target.adjust(detail)
     frame = spark_frames.refuse_lost(target.fitted(frame, detail), detail.partitions)
     run = Run.of(target, detail, "files")
@@ -100,7 +100,7 @@ def merge(target: FrameWrite, wanted: DeltaMerge) -> WriteResult:
     else:
         if (done := store.already_done(table, receipt, streams=True)) is not None:
             return done
-        store.check_partitions(there, target.partitions, table.uri)
+        columns.refuse_other_partitions(there.partitions, target.partitions, table.uri)
     wanted = merging.fitted(target, wanted)
     merging.prepare(target, replace(wanted, source=without_rows(wanted.source)))
     detail = table.detail()
