@@ -116,10 +116,10 @@ def _run_command(command: str) -> int:
 
 
 def _run(outlets: Outlets) -> int:
-    from dbxdec.support import masking
+    from dbxdec.support import masking, surroundings
     from dbxdec.support.masking import of_this_machine
 
-    with masking.scope(of_this_machine()), masking.output():
+    with surroundings.kept(), masking.scope(of_this_machine()), masking.output():
         return _run_task(outlets)
 
 
