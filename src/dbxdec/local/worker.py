@@ -18,7 +18,7 @@ import traceback
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.local.outlets import Outlets
+from dbxdec.local.outlets import LAST, Outlets
 from dbxdec.local.undoing import undone
 from dbxdec.support.masking import hide
 
@@ -87,9 +87,11 @@ def main() -> None:
         finally:
             if os.getpid() != process:
                 os._exit(1)  # a copy of this process that a task has forked must not answer for the task
-        outlets.restore()
+        goes_on = outlets.restore()
         busy.clear()
-        outlets.write(f"{request['token']} {code}\n")
+        outlets.write(f"{request['token']} {code}{'' if goes_on else LAST}\n")
+        if not goes_on:
+            os._exit(0)
 
 
 def _serve(request: Mapping[str, Any], outlets: Outlets) -> int:

@@ -21,7 +21,7 @@ from dbxdec.runtime import blame, context, contracting, leaving, record
 from dbxdec.runtime.binding import Reader, written_by
 from dbxdec.runtime.sparkconf import settings_of
 from dbxdec.runtime.task_values import task_values
-from dbxdec.support import surroundings
+from dbxdec.support import streams, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -123,7 +123,10 @@ class Execution:
         """Return what the function returns; its exceptions pass as they are."""
         began = time.perf_counter()
         with leaving.refused(f"the task `{self.task.key}`"), blame.ending_at_the_author():
-            result = self.function(*positional, **keyword)
+            try:
+                result = self.function(*positional, **keyword)
+            finally:
+                streams.keep_numbers()  # a function may have closed them, as by `sys.stdout.close()`
         log.info("call %s: %.2f s", self.task.key, time.perf_counter() - began)
         return result
 
