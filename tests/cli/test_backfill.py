@@ -486,7 +486,8 @@ def told(gold: pl.DataFrame) -> None:
 def test_done_keys_whose_run_has_failed_can_be_asked_for(project: Project) -> None:
     """Their data is there, so they are not missing; the run is resumed, and writes nothing again."""
     define(project, FAILING)
-    assert fill(project, "--yes", MUTE="1").code == 1
+    said = fill(project, "--yes", MUTE="1")
+    assert (said.code, "4 done keys have a run here that has not succeeded" in said.out) == (1, True), said.out
     assert fill(project, "--yes").out.startswith("delays  4 done, 0 runs")
     said = fill(project, "--yes", "--again", "failed")
     assert (said.code, said.out.count("resumed, success")) == (0, 4), said.out + said.err

@@ -125,6 +125,25 @@ def inner""",
     assert f"`dbxdec run outer --resume {run.id}`" in said.err
 
 
+@pytest.mark.slow
+def test_a_backfill_killed_before_a_job_inside_ran_goes_on_with_it(project: Project) -> None:
+    """The day's own tables are there, and the rows of the inner job are not: the day is no done one."""
+    define(
+        project, JOBS.replace("    run = inner(date)\n    after(date).after(run)", "    inner(date).after(after(date))")
+    )
+    (project.root / "hang").touch()
+    started = subprocess.Popen([*DBXDEC, "backfill", "outer", "--yes"], cwd=project.root, start_new_session=True)
+    wait_for(project.root / "hanging")
+    (project.root / "hang").unlink()
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait(timeout=60)
+    wait_for_no_worker(project.root)
+    assert "1 done key has a run here that ended before" in dbxdec(project, "backfill", "outer", "--dry-run").out
+    said = dbxdec(project, "backfill", "outer", "--yes")
+    assert (said.code, f"{DAYS[0]}  resumed, success" in said.out) == (0, True), said.out + said.err
+    assert rows(project, "landed") == rows(project, "after") == DAYS
+
+
 MONTHS = """
 from dbxdec import monthly
 

@@ -205,7 +205,10 @@ def command(
         with book.opened(plan, values) as record:
             failed, cancelled, stopped = _run(out, request, there, plan, lock, keys_at_once, record, meanwhile)
             now = look(replace(question, now=dt.datetime.now(dt.UTC)), made | Record(record.path).well)
-            book.summarize(out, found, replace(now, due=there.due), failed, cancelled=cancelled, stopped=stopped)
+            now = replace(now, due=there.due)
+            book.summarize(out, found, now, failed, cancelled=len(cancelled), stopped=stopped)
+            if open_ := plan.unfinished + sum(now.state(key) == "done" for key in {*failed, *cancelled}):
+                out.print(_unfinished(open_))
     if stopped:
         raise SystemExit(INTERRUPTED)
     if failed or cancelled:
@@ -229,13 +232,20 @@ def _show(out: Console, keys: Keys, plan: Plan) -> None:
     show_given(out, keys, plan)
     for table in keys.unknown:
         say(f"of {table.name} it can't be told which keys it has: {table.why}")
+    if plan.lacking:
+        keys_, has = counted(plan.lacking, "done key"), "has" if plan.lacking == 1 else "have"
+        out.print(f"  {keys_} {has} a run here that ended before it had stored what no table with keys tells")
     if plan.unfinished:
-        keys_, has = counted(plan.unfinished, "done key"), "has" if plan.unfinished == 1 else "have"
-        out.print(f"  {keys_} {has} a run here that has not succeeded: `--again failed` resumes it")
+        out.print(f"  {_unfinished(plan.unfinished)}")
     resumed = sum(step.before is not None for step in plan.steps)
     if resumed:
         out.print(f"  {counted(resumed, 'run')} of them {'is' if resumed == 1 else 'are'} resumed")
     show_twice(out, keys, plan)
+
+
+def _unfinished(count: int) -> str:
+    keys, has = counted(count, "done key"), "has" if count == 1 else "have"
+    return f"{keys} {has} a run here that has not succeeded: `--again failed` resumes it"
 
 
 def show_twice(out: Console, keys: Keys, plan: PlanOf[Any]) -> None:
@@ -278,8 +288,8 @@ def _run(
     keys_at_once: int,
     record: Record,
     meanwhile: Meanwhile,
-) -> tuple[list[Key], int, bool]:
-    """Make the runs. Return the keys that have failed, how many runs were cancelled, and if a person has ended it."""
+) -> tuple[list[Key], list[Key], bool]:
+    """Make the runs. Return the keys that have failed, those that were cancelled, and if a person has ended it."""
     from dbxdec.local.backfilling import run_plan
 
     failed: list[Key] = []
@@ -308,7 +318,7 @@ def _run(
         stopped = run_plan(
             request, keys, plan, lock, keys_at_once=keys_at_once, meanwhile=meanwhile, began=started, ended=told
         )
-    return failed, len(cancelled), stopped
+    return failed, cancelled, stopped
 
 
 def _said(ended: Ended) -> list[str]:
