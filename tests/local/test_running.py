@@ -522,7 +522,8 @@ def test_native_tasks_are_skipped_or_replaced(project: Project) -> None:
     assert states(project) == {"show": "skipped", "after": "success"}
     said = dbxdec(project, "run", "mixed", "--replace", "show=echo day is {{job.parameters.day}}")
     assert (said.code, "show | day is monday" in said.out) == (0, True)
-    assert dbxdec(project, "run", "mixed", "--replace", "show=exit 3").code == 1
+    said = dbxdec(project, "run", "mixed", "--replace", "show=echo hi; exit 3")
+    assert (said.code, "  hi\n  the command ended with exit code 3\n" in said.out) == (1, True), said.out
     assert states(project) == {"show": "failed", "after": "upstream failed"}
 
 

@@ -203,6 +203,8 @@ class Attempts:
                 printed(f"stopped after timeout_seconds={timeout:g}")
             elif (said := ended.died()) is not None:
                 printed(said)
+            elif command is not None and ended.code and not ended.stopped:
+                printed(f"the command ended with exit code {ended.code}")
             elif command is None and ended.code == worker.INTERRUPTED and not ended.stopped:
                 printed("the task's process was interrupted by SIGINT, which this run has not sent")
         state = self._state(ended)
