@@ -275,6 +275,8 @@ def test_a_job_without_keys_is_run_for_the_values_that_are_given(project: Projec
     define(project, JOB.replace(f'daily(since=dt.date.fromisoformat("{FIRST}"))', "dt.date(2024, 1, 1)"))
     said = fill(project)
     assert (said.code, "`day=2024-01-01..2024-01-31`" in said.err) == (2, True), said.err
+    said = fill(project, "day=2024-01-30", "-p", "day=2024-01-31")
+    assert "`day` is given twice: `day=2024-01-30` and `-p day=2024-01-31`" in said.err
     said = fill(project, "day=2024-01-30..2024-02-01", "--yes", BROKEN="2024-01-31")
     assert said.code == 1
     assert "given    2024-01-30 to 2024-02-01 (3)" in said.out

@@ -130,6 +130,11 @@ def command(
         found, values_given = with_given(found, given)
     for parameter in found.parameters:
         if parameter.key is not None and parameter.name in parameters:
+            if values_given is not None:
+                raise click.UsageError(
+                    f"`{parameter.name}` is given twice: `{parameter.name}={given[parameter.name]}` and "
+                    f"`-p {parameter.name}={parameters[parameter.name]}`"
+                )
             raise click.UsageError(
                 f"`{parameter.name}` is a key: write `{parameter.name}={parameters[parameter.name]}` without -p"
             )
