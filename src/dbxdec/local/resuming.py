@@ -85,17 +85,28 @@ def as_it_ended(before: Run, event: Mapping[str, Any]) -> TaskRun:
     )
 
 
-def kept_iterations(job: Job, before: Run, kept: Collection[str]) -> dict[str, list[int]]:
-    """Return the iterations that need not run again, of tasks that run again after only `kept` tasks."""
+Facts = tuple["Mapping[str, Any]", ...]
+"""What an attempt has read and written, as the ledger has it."""
+
+
+def kept_iterations(job: Job, before: Run, kept: Collection[str]) -> dict[str, dict[int, Facts]]:
+    """Return the iterations that need not run again, of tasks that run again after only `kept` tasks.
+
+    With each comes what it has written.
+    """
     same = _same(job, before)
-    states: dict[str, dict[int, State]] = {}
+    ends: dict[str, dict[int, Mapping[str, Any]]] = {}
     for event in before.standing:
         if event["event"] == "attempt" and event["iteration"] is not None:
-            states.setdefault(event["task"], {})[event["iteration"]] = State(event["state"])
+            ends.setdefault(event["task"], {})[event["iteration"]] = event
     return {
-        task.key: [number for number, state in states[task.key].items() if state is State.SUCCESS]
+        task.key: {
+            number: tuple(fact for fact in event["facts"] if fact["kind"] == "write")
+            for number, event in ends[task.key].items()
+            if State(event["state"]) is State.SUCCESS
+        }
         for task in job.tasks
-        if task.key in states.keys() & same - set(kept) and all(d.task in kept for d in task.depends_on)
+        if task.key in ends.keys() & same - set(kept) and all(d.task in kept for d in task.depends_on)
     }
 
 
