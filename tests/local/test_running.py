@@ -14,6 +14,8 @@ import pytest
 
 from dbxdec.build.wheels import read_wheel
 from dbxdec.local import builds, ledger
+from dbxdec.local.history import Run
+from dbxdec.local.resuming import has_stored_nothing
 from projects import Project, shop
 from running import DBXDEC, MARK, dbxdec, define, empty, marks, states, wait_for, wait_for_no_worker
 
@@ -280,6 +282,36 @@ def test_a_task_with_a_new_name_does_not_append_again_in_a_resumed_run(project: 
     project.edit(source, 'mode="append"))', 'mode="append"), key="load")')
     assert dbxdec(project, "run", "broken", "--resume").code == 0
     assert pl.read_delta(str(project.root / "lake/numbers")).height == 2
+
+
+@pytest.mark.slow
+def test_a_task_that_was_gone_in_between_is_remembered_by_its_run(project: Project) -> None:
+    """The run is resumed without the task, and then with another one that appends to the same table."""
+    body = BROKEN.replace("io_manager=lake)", 'io_manager=lake.table("numbers", mode="append"))', 1)
+    define(project, body)
+    assert dbxdec(project, "run", "broken").code == 1
+    define(
+        project,
+        "@job\ndef broken() -> None:\n    @task\n    def fails() -> None:\n        raise ValueError\n\n    fails()\n",
+    )
+    assert dbxdec(project, "run", "broken", "--resume").code == 1
+    define(project, body.replace("def load()", "def loaded()").replace("double(load())", "double(loaded())"))
+    said = dbxdec(project, "run", "broken", "--resume")
+    assert (said.code, "the task `load` has appended to lake/numbers, to which now `loaded`" in said.err) == (2, True)
+
+
+def test_an_attempt_that_an_earlier_repair_has_lost_may_have_stored_something(tmp_path: Path) -> None:
+    """It was killed, and the next repair has ended well before that task began again."""
+    events = [
+        {"event": "started", "repair": 0, "time_ms": 1, "selected": ["a"], "kept": {}},
+        {"event": "begun", "task": "a", "iteration": None, "attempt": 1, "title": "a", "log": "logs/a", "time_ms": 2},
+        {"event": "started", "repair": 1, "time_ms": 3, "selected": ["a"], "kept": {}},
+        {"event": "ended", "state": "failed", "time_ms": 4},
+    ]
+    (tmp_path / "events.jsonl").write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    run = Run(tmp_path, {})
+    assert ([event["task"] for event in run.lost()], run.unended()) == (["a"], [])
+    assert not has_stored_nothing(run)
 
 
 @pytest.mark.slow

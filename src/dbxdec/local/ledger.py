@@ -14,7 +14,7 @@ run, and "task", the task; and the parent's events.jsonl names it before anythin
 
 run.json has "end" once the run has ended: state, time in ms, tasks done and asked for, repairs, how long it was at work
 in ms, and the size of events.jsonl, by which a reader sees that no event was noted since. All of this follows from
-events.jsonl.
+events.jsonl. That of a resumed run has "appended": the targets to which tasks append, also tasks that are gone by now.
 
 A line of events.jsonl has "event":
 

@@ -22,7 +22,16 @@ from dbxdec.local.attempts import Attempts
 from dbxdec.local.flow import Flow
 from dbxdec.local.interface import JobRun, Listener, Setting, TaskRun
 from dbxdec.local.parameters import check_parameters
-from dbxdec.local.resuming import Facts, as_it_ended, earlier_run, kept_iterations, kept_of, left_out, refuse_moved
+from dbxdec.local.resuming import (
+    Facts,
+    appended_by,
+    as_it_ended,
+    earlier_run,
+    kept_iterations,
+    kept_of,
+    left_out,
+    refuse_moved,
+)
 from dbxdec.platform import known as known_references
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State
@@ -75,6 +84,7 @@ def run_job(
             ledger.head |= {name: head[name] for name in ("version", "build_id", "source")}
             if "definition" in before.head:
                 ledger.define(before.definition)
+            ledger.head["appended"] = appended_by(before)
             ledger.write_head()
         running = _Running(setting, job, parameters, listener, ledger, selected, before, keep=keep)
         ledger.define(definition)  # the kept tasks were compared with the earlier definition
