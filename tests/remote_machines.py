@@ -116,7 +116,7 @@ def _build(root: Path, body: str) -> Built:
     return Built(project, root / "site", project.jobs())
 
 
-OLDER = BODY.replace(", scale: int = 1) -> None", ") -> None").replace("bronze(day, scale=scale)", "bronze(day)")
+OLDER = BODY.replace(", scale: int = 1) -> None", ") -> None").replace("(day, scale=scale)", "(day)")
 """The project of before the parameter `scale`."""
 
 
