@@ -489,7 +489,7 @@ def test_done_keys_whose_run_has_failed_can_be_asked_for(project: Project) -> No
     """Their data is there, so they are not missing; the run is resumed, and writes nothing again."""
     define(project, FAILING)
     said = fill(project, "--yes", MUTE="1")
-    assert (said.code, "4 done keys have a run here that has not succeeded" in said.out) == (1, True), said.out
+    assert (said.code, "4 done keys have a run that has not succeeded" in said.out) == (1, True), said.out
     assert fill(project, "--yes").out.startswith("delays  4 done, 0 runs")
     said = fill(project, "--yes", "--again", "failed")
     assert (said.code, said.out.count("resumed, success")) == (0, 4), said.out + said.err
@@ -656,7 +656,7 @@ def test_done_days_with_an_unfinished_run_are_said(project: Project) -> None:
     """The tables are full, and something after them has failed."""
     define(project, FAILING)
     assert fill(project, f"day={DAYS[0]}", "--yes", MUTE="1").code == 1
-    assert "1 done key has a run here that has not succeeded: `--again failed`" in fill(project, "--dry-run").out
+    assert "1 done key has a run that has not succeeded: `--again failed`" in fill(project, "--dry-run").out
 
 
 @pytest.mark.slow

@@ -211,9 +211,8 @@ def command(
             failed, cancelled, stopped = _run(out, request, there, plan, lock, keys_at_once, record, meanwhile)
             now = look(replace(question, now=dt.datetime.now(dt.UTC)), made | Record(record.path).well)
             now = replace(now, due=there.due)
-            book.summarize(out, found, now, failed, cancelled=len(cancelled), stopped=stopped)
-            if open_ := plan.unfinished + sum(now.state(key) == "done" for key in {*failed, *cancelled}):
-                out.print(_unfinished(open_))
+            left = plan.unfinished + sum(now.state(key) == "done" for key in cancelled)
+            book.summarize(out, found, now, failed, cancelled=len(cancelled), stopped=stopped, unfinished=left)
     if stopped:
         raise SystemExit(INTERRUPTED)
     if failed or cancelled:
@@ -250,7 +249,7 @@ def _show(out: Console, keys: Keys, plan: Plan) -> None:
 
 def _unfinished(count: int) -> str:
     keys, has = counted(count, "done key"), "has" if count == 1 else "have"
-    return f"{keys} {has} a run here that has not succeeded: `--again failed` resumes it"
+    return f"{keys} {has} a run that has not succeeded: `--again failed` resumes it"
 
 
 def show_twice(out: Console, keys: Keys, plan: PlanOf[Any]) -> None:
@@ -371,9 +370,20 @@ class _Book:
             yield record
 
     def summarize(
-        self, out: Console, job: Job, keys: Keys, failed: list[Key], *, cancelled: int = 0, stopped: bool = False
+        self,
+        out: Console,
+        job: Job,
+        keys: Keys,
+        failed: list[Key],
+        *,
+        cancelled: int = 0,
+        stopped: bool = False,
+        unfinished: int = 0,
     ) -> None:
-        """Print what is there now as a calendar, and write the report."""
+        """Print what is there now as a calendar, and write the report.
+
+        `unfinished` is the number of done keys, besides failed ones, that have a run which has not succeeded.
+        """
         from dbxdec.local.missing import absence
         from dbxdec.views import calendar
 
@@ -389,6 +399,9 @@ class _Book:
         broken = f", {counted(len(failed), 'run')} failed" if failed else ""
         broken += f", {counted(cancelled, 'run')} cancelled" if cancelled else ""
         out.print(f"{done} of {counted(len(keys.due), 'key')} done{broken}")
+        unfinished += sum(keys.state(key) == "done" for key in set(failed))
+        if unfinished and keys.made is None:
+            out.print(_unfinished(unfinished))
         well = {key for record in self.records for key in Record(record.path).well}
         for table in keys.absent if any(keys.state(key) != "done" for key in well) else ():
             say(str(absence(table, job.key)))
