@@ -107,7 +107,7 @@ SETTINGS: dict[str, tuple[Change, str]] = {
         pyproject('[tool.hatch.build.targets.wheel]\npackages = ["src/shop"]', "[tool.hatch.build.targets]\nwheel = 3"),
         "`tool.hatch.build.targets.wheel` must be a table",
     ),
-    "ours": (pyproject('[tool.dbxdec.variables]\nlake = "lake"', '[tool]\ndbxdec = "x"'), "tool.dbxdec: is a text"),
+    "ours": (pyproject('[tool.dbxdec.variables]\nlake = "lake"', '[tool]\ndbxdec = "x"'), "tool.dbxdec: is a string"),
     "variables": (
         pyproject('[tool.dbxdec.variables]\nlake = "lake"', "[tool.dbxdec]\nvariables = []"),
         "is a list, not",
