@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from dbxdec import job, secret, task
 from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.local import peek, survey
 from dbxdec.model import places
 from dbxdec.support import surroundings
 from dbxdec.testing import run_job
@@ -63,3 +68,22 @@ def test_what_a_task_sets_counts_and_what_only_the_runner_sets_does_not(monkeypa
             assert (surroundings.given("DBXDEC_A"), surroundings.get("DBXDEC_A")) == ("run", "older")
         assert surroundings.get("DBXDEC_A") == "run"
     assert (surroundings.given("DBXDEC_A"), surroundings.get("DBXDEC_A")) == (None, None)
+
+
+@pytest.mark.parametrize(("module", "name"), [(survey, "_answer"), (peek, "_read_all")])
+def test_processes_that_look_at_tables_keep_the_environment_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+) -> None:
+    """A module of the project takes it away as it is imported: keys would be noted in the logs of remote tables."""
+
+    def clears(*_: object) -> str:
+        monkeypatch.delenv(places.ROOT)
+        return places.here("s3://bucket/lake")
+
+    monkeypatch.setenv(places.ROOT, "/root")
+    monkeypatch.setattr(module, name, clears)
+    result = tmp_path / "result.json"
+    request = {"result": str(result), "arguments": [], "outputs": [], "rows": 1}
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request)))
+    module.main()
+    assert json.loads(result.read_text()) == "/root/s3/bucket/lake"

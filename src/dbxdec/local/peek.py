@@ -17,7 +17,7 @@ from dbxdec.model import dag, protocol, variables
 from dbxdec.runtime import bodies, preparing
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.installed import find_manifest
-from dbxdec.support import files, streams
+from dbxdec.support import files, streams, surroundings
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def main() -> None:
     """Answer the one request: for each output the columns and the first rows, or why they can't be shown."""
     streams.make_safe()
     request = json.load(sys.stdin)
-    found = _read_all(request["arguments"], request["outputs"], request["rows"])
+    with surroundings.kept():
+        found = _read_all(request["arguments"], request["outputs"], request["rows"])
     files.replace(request["result"], json.dumps(found).encode())
 
 
