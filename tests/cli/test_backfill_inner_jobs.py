@@ -144,6 +144,28 @@ def test_a_backfill_killed_before_a_job_inside_ran_goes_on_with_it(project: Proj
     assert rows(project, "landed") == rows(project, "after") == DAYS
 
 
+@pytest.mark.slow
+def test_a_resumed_run_does_not_append_what_a_job_inside_has_appended_since(project: Project) -> None:
+    """The outer run ended before the inner job began, and a person has run that for the day by itself."""
+    fails = JOBS.replace(
+        "    run = inner(date)\n    after(date).after(run)", "    inner(date).after(small(after(date)))"
+    )
+    fails = fails.replace(
+        "@job\ndef inner",
+        "@task\ndef small(after: pl.DataFrame) -> None:\n"
+        '    if os.environ.get("BROKEN"):\n        raise ValueError\n\n@job\ndef inner',
+        1,
+    )
+    define(project, fails)
+    assert dbxdec(project, "backfill", "outer", f"date={DAYS[0]}", "--yes", BROKEN="1").code == 1
+    assert dbxdec(project, "backfill", "inner", f"day={DAYS[0]}", "--yes").code == 0
+    said = dbxdec(project, "backfill", "outer", f"date={DAYS[0]}", "--yes")
+    assert (said.code, "0 runs to make" in said.out) == (0, True), said.out + said.err
+    assert f"landed of the job `inner`, which `outer` runs, has `{DAYS[0]}` already" in said.err
+    assert dbxdec(project, "backfill", "outer", f"date={DAYS[0]}", "--again", "failed", "--yes").code == 2
+    assert rows(project, "landed") == DAYS[:1]
+
+
 MONTHS = """
 from dbxdec import monthly
 

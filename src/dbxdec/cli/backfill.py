@@ -7,6 +7,7 @@ import itertools
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, progressing, say
 from dbxdec.cli.home import home
 from dbxdec.cli.missing import of_ranges, word_of
-from dbxdec.errors import counted, listed
+from dbxdec.errors import RunError, counted, listed
 from dbxdec.local import backfill_report, backfills, ledger
 from dbxdec.local.backfill_report import check_target
 from dbxdec.local.backfills import Record
@@ -110,7 +111,7 @@ def command(
     """
     from dbxdec.local.alone import alone
     from dbxdec.local.asked import asked_keys  # their imports take longer than `--help`
-    from dbxdec.local.backfill import one_at_a_time, planned, run_anew, thinned
+    from dbxdec.local.backfill import one_at_a_time, planned, run_anew, run_inside, thinned
     from dbxdec.local.given import has_keys, keys_given, with_given
     from dbxdec.local.inside import check_inside
     from dbxdec.local.key_runs import Meanwhile, done_since
@@ -183,7 +184,8 @@ def command(
         meanwhile = Meanwhile(found, here, values, others)
         all_due = look(question, made)
         there = all_due if every is None else thinned(found, all_due, every)
-        plan = planned(
+        plan_with = partial(
+            planned,
             found,
             there,
             here,
@@ -194,8 +196,16 @@ def command(
             earlier=before,
             only_planned=dry_run,
         )
+        plan = plan_with()
         if again not in ("all", "partial"):
-            check_inside(build.manifest, found, run_anew(plan), question)
+            try:
+                check_inside(build.manifest, found, run_inside(plan, done=True), question)
+            except RunError as error:  # a job inside has appended such a key by a run of its own
+                if again == "failed":
+                    raise
+                say(f"not resumed: {error.problems[0].message}")
+                plan = plan_with(lacking=False)
+            check_inside(build.manifest, found, [*run_anew(plan), *run_inside(plan, done=False)], question)
         _show(out, all_due, plan)
         for step in plan.steps[:1]:
             check_parameters(found, {**parameters, **there.named(step.key)}, values, build.manifest)

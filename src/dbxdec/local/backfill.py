@@ -128,6 +128,12 @@ def run_anew(plan: PlanOf[Before]) -> list[Key]:
     return [step.key for step in plan.steps if step.state != "done" and step.before is None]
 
 
+def run_inside(plan: Plan, *, done: bool) -> list[Key]:
+    """Return the keys of which a resumed run has still to start another job: of done ones, or of all others."""
+    resumed = ((step, step.before) for step in plan.steps if (step.state == "done") == done)
+    return [step.key for step, run in resumed if run is not None and key_runs.has_inner_to_start(run)]
+
+
 @dataclass(frozen=True)
 class Earlier:
     """What a resumed backfill has done well, and when it began, in ms since the epoch."""
@@ -147,6 +153,7 @@ def planned(
     others: Mapping[str, str] | None = None,
     earlier: Earlier | None = None,
     only_planned: bool = False,
+    lacking: bool = True,
 ) -> Plan:
     """Return the runs that a backfill needs. Raises RunError with all reasons why it would do harm.
 
@@ -155,7 +162,7 @@ def planned(
 
     A key is resumed where its run has not succeeded and is kept here: it may have left more, or less, than the tables
     tell, such as rows of some iterations, below a branch, or of a job that it runs. So is one that all tables have,
-    where it lacks more than a task that stores nothing.
+    where it lacks more than a task that stores nothing, unless `lacking` says otherwise.
     """
     kept, running = key_runs.kept_runs(job, here, variables, others)
     running = {} if only_planned else running
@@ -171,7 +178,7 @@ def planned(
         newest_first=newest_first,
         running=running,
         earlier=earlier,
-        lacking={key for key, run in kept.items() if key_runs.lacks_something(run)},
+        lacking={key for key, run in kept.items() if lacking and key_runs.lacks_something(run)},
         by_hand=lambda key: key_runs.by_hand(job, here, key, variables),
     )
 

@@ -182,3 +182,10 @@ def lacks_something(run: Run) -> bool:
         if not stored and not has_failed:
             return True
     return False
+
+
+def has_inner_to_start(run: Run) -> bool:
+    """Return whether a resumed run would start another job anew."""
+    well = {key for key, event in run.tasks().items() if not failed(State(event["state"]))}
+    open_tasks = (task for task in run.dag.tasks if task.key not in well)
+    return any(task.kind == "run_job" and run.inner(task.key) is None for task in open_tasks)
