@@ -275,6 +275,8 @@ def test_a_job_without_keys_is_run_for_the_values_that_are_given(project: Projec
     define(project, JOB.replace(f'daily(since=dt.date.fromisoformat("{FIRST}"))', "dt.date(2024, 1, 1)"))
     said = fill(project)
     assert (said.code, "`day=2024-01-01..2024-01-31`" in said.err) == (2, True), said.err
+    said = fill(project, "day=2024-01-30", "-p", "day=2024-01-31")
+    assert "`day` is given twice: `day=2024-01-30` and `-p day=2024-01-31`" in said.err
     said = fill(project, "day=2024-01-30..2024-02-01", "--yes", BROKEN="2024-01-31")
     assert said.code == 1
     assert "given    2024-01-30 to 2024-02-01 (3)" in said.out
@@ -486,7 +488,8 @@ def told(gold: pl.DataFrame) -> None:
 def test_done_keys_whose_run_has_failed_can_be_asked_for(project: Project) -> None:
     """Their data is there, so they are not missing; the run is resumed, and writes nothing again."""
     define(project, FAILING)
-    assert fill(project, "--yes", MUTE="1").code == 1
+    said = fill(project, "--yes", MUTE="1")
+    assert (said.code, "4 done keys have a run that has not succeeded" in said.out) == (1, True), said.out
     assert fill(project, "--yes").out.startswith("delays  4 done, 0 runs")
     said = fill(project, "--yes", "--again", "failed")
     assert (said.code, said.out.count("resumed, success")) == (0, 4), said.out + said.err
@@ -653,7 +656,7 @@ def test_done_days_with_an_unfinished_run_are_said(project: Project) -> None:
     """The tables are full, and something after them has failed."""
     define(project, FAILING)
     assert fill(project, f"day={DAYS[0]}", "--yes", MUTE="1").code == 1
-    assert "1 done key has a run here that has not succeeded: `--again failed`" in fill(project, "--dry-run").out
+    assert "1 done key has a run that has not succeeded: `--again failed`" in fill(project, "--dry-run").out
 
 
 @pytest.mark.slow

@@ -125,6 +125,47 @@ def inner""",
     assert f"`dbxdec run outer --resume {run.id}`" in said.err
 
 
+@pytest.mark.slow
+def test_a_backfill_killed_before_a_job_inside_ran_goes_on_with_it(project: Project) -> None:
+    """The day's own tables are there, and the rows of the inner job are not: the day is no done one."""
+    define(
+        project, JOBS.replace("    run = inner(date)\n    after(date).after(run)", "    inner(date).after(after(date))")
+    )
+    (project.root / "hang").touch()
+    started = subprocess.Popen([*DBXDEC, "backfill", "outer", "--yes"], cwd=project.root, start_new_session=True)
+    wait_for(project.root / "hanging")
+    (project.root / "hang").unlink()
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait(timeout=60)
+    wait_for_no_worker(project.root)
+    assert "1 done key has a run here that ended before" in dbxdec(project, "backfill", "outer", "--dry-run").out
+    said = dbxdec(project, "backfill", "outer", "--yes")
+    assert (said.code, f"{DAYS[0]}  resumed, success" in said.out) == (0, True), said.out + said.err
+    assert rows(project, "landed") == rows(project, "after") == DAYS
+
+
+@pytest.mark.slow
+def test_a_resumed_run_does_not_append_what_a_job_inside_has_appended_since(project: Project) -> None:
+    """The outer run ended before the inner job began, and a person has run that for the day by itself."""
+    fails = JOBS.replace(
+        "    run = inner(date)\n    after(date).after(run)", "    inner(date).after(small(after(date)))"
+    )
+    fails = fails.replace(
+        "@job\ndef inner",
+        "@task\ndef small(after: pl.DataFrame) -> None:\n"
+        '    if os.environ.get("BROKEN"):\n        raise ValueError\n\n@job\ndef inner',
+        1,
+    )
+    define(project, fails)
+    assert dbxdec(project, "backfill", "outer", f"date={DAYS[0]}", "--yes", BROKEN="1").code == 1
+    assert dbxdec(project, "backfill", "inner", f"day={DAYS[0]}", "--yes").code == 0
+    said = dbxdec(project, "backfill", "outer", f"date={DAYS[0]}", "--yes")
+    assert (said.code, "0 runs to make" in said.out) == (0, True), said.out + said.err
+    assert f"landed of the job `inner`, which `outer` runs, has `{DAYS[0]}` already" in said.err
+    assert dbxdec(project, "backfill", "outer", f"date={DAYS[0]}", "--again", "failed", "--yes").code == 2
+    assert rows(project, "landed") == DAYS[:1]
+
+
 MONTHS = """
 from dbxdec import monthly
 

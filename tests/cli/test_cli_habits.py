@@ -227,7 +227,7 @@ def test_all_mistakes_in_what_a_run_is_asked_for_are_said_at_once(project: Proje
         "--from",
         "laod",
     )
-    said = dbxdec(project, "run", "daily", *asked, "--replace", "shwo=true")
+    said = dbxdec(project, "run", "daily", *asked, "--replace", "shwo=true", "--replace", "load= ")
     assert (said.code, said.out) == (2, "")
     for mistake in (
         "uses the bundle variable `lak`",
@@ -235,6 +235,7 @@ def test_all_mistakes_in_what_a_run_is_asked_for_are_said_at_once(project: Proje
         "the job parameter `limit` is 'x'",
         "has no task `laod`",
         "has no task `shwo`",
+        "the command in the place of `load` is empty",
     ):
         assert said.err.count(mistake) == 1
     assert not (project.root / ".dbxdec/runs").exists()

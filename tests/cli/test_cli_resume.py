@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -219,6 +220,17 @@ def test_iterations_of_other_items_are_not_kept(project: Project) -> None:
     said = dbxdec(project, "run", "changed", "--resume")
     assert said.code == 0, said
     assert sorted(marks(project)) == ["a", "b", "b", "b+x", "x"]
+
+
+@pytest.mark.slow
+def test_the_rows_of_kept_iterations_are_counted(project: Project) -> None:
+    """The summary of a resumed run has those of all iterations, as the table has."""
+    define(project, CHANGED)
+    assert dbxdec(project, "run", "changed").code == 1
+    (project.root / "go").touch()
+    said = dbxdec(project, "run", "changed", "--resume")
+    assert (said.code, sorted(marks(project))) == (0, ["a", "a+b", "b", "b"])
+    assert re.search(r"^part +success +\d+ +[\d.]+ +2 ", said.out, re.MULTILINE), said.out
 
 
 RESPELT = (

@@ -128,8 +128,10 @@ def test_a_table_that_can_not_be_read_is_exit_code_3(shop: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["flights"], "'flights' is the end of `${var.lake}/silver/flights` and `${var.lake}/gold/flights`"),
+        (["flights"], "'flights' is the end of `lake/silver/flights` and `lake/gold/flights`"),
         (["silver/flihgts"], "no task writes a table 'silver/flihgts' that expects something of its rows"),
+        (["x"], "those that do are `lake/silver/flights`, `lake/gold/flights`"),
+        (["lake/silver/flights", "-p", "dya=2024-01-01"], "did you mean `day`?"),
         (["silver/flights", "-p", "dya=2024-01-01"], "did you mean `day`?"),
         (["silver/flights", "-p", "day=soon"], "the job parameter `day`"),
         (["days"], "the job parameter `when` has no default and needs a value"),

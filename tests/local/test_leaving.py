@@ -173,6 +173,24 @@ def silent() -> None:
     wrong(), exits()
 
 
+@task(io_manager=lake)
+def takes_numbers() -> pl.LazyFrame:
+    sys.stdout.close()
+    os.close(2)
+    pl.LazyFrame({"a": [1]}).sink_parquet("rows.parquet")
+    return pl.LazyFrame({"a": [1]})
+
+
+@task(io_manager=lake)
+def stores() -> pl.LazyFrame:
+    return pl.LazyFrame({"a": [2]})
+
+
+@job
+def numbers() -> None:
+    stores().after(takes_numbers())
+
+
 @job
 def cut_off() -> None:
     @task
@@ -200,6 +218,14 @@ def test_sys_exit_in_a_query_fails_the_task_that_runs_it(project: Project) -> No
         assert f"the task `{task}` called sys.exit({code}) while its result was stored\n" in said.out
     assert "Traceback" not in said.out
     assert "src/shop/pipelines/sales.py:" in said.out
+
+
+@pytest.mark.slow
+def test_a_process_whose_output_became_a_file_of_a_library_takes_no_other_task(project: Project) -> None:
+    """Polars opens its event loop at its first write, by a number that the task has closed: the next task hung."""
+    said = dbxdec(project, "run", "numbers", "--jobs", "1")
+    assert (said.code, states(project)) == (0, {"takes_numbers": "success", "stores": "success"}), said.out
+    assert "write stores: lake/stores, version 0" in said.out
 
 
 @pytest.mark.slow

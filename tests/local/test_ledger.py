@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dbxdec.cli.app import cli
 from dbxdec.errors import RunError, SourceLocation
-from dbxdec.local import earlier, history, journal, ledger
+from dbxdec.local import backfills, earlier, history, journal, ledger
 from dbxdec.local.history import Run, Unreadable
 from dbxdec.model.dag import Job, Task
 from dbxdec.model.job_forms import encode_jobs
@@ -331,3 +331,12 @@ def test_a_file_where_runs_are_kept_is_said(tmp_path: Path, name: str) -> None:
     assert list(ledger.runs(tmp_path)) == []
     with pytest.raises(RunError, match="can't be a folder"):
         ledger.new(tmp_path, {**HEAD, "started_ms": 1}, DEFINITION)
+
+
+def test_a_project_where_nobody_may_write_is_only_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tables are asked all the same: the copy of the build that does it is elsewhere, and nothing is made there."""
+    monkeypatch.setattr("os.access", lambda path, _: Path(path) != tmp_path)
+    found = ledger.copies(tmp_path)
+    assert (found.is_dir(), found.is_relative_to(tmp_path)) == (True, False)
+    assert (ledger.lake(tmp_path), backfills.all_of(tmp_path)) == (str(tmp_path / ".dbxdec/lake"), [])
+    assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,8 @@ import pytest
 
 from dbxdec.build.wheels import read_wheel
 from dbxdec.local import builds, ledger
+from dbxdec.local.history import Run
+from dbxdec.local.resuming import has_stored_nothing
 from projects import Project, shop
 from running import DBXDEC, MARK, dbxdec, define, empty, marks, states, wait_for, wait_for_no_worker
 
@@ -283,6 +285,36 @@ def test_a_task_with_a_new_name_does_not_append_again_in_a_resumed_run(project: 
 
 
 @pytest.mark.slow
+def test_a_task_that_was_gone_in_between_is_remembered_by_its_run(project: Project) -> None:
+    """The run is resumed without the task, and then with another one that appends to the same table."""
+    body = BROKEN.replace("io_manager=lake)", 'io_manager=lake.table("numbers", mode="append"))', 1)
+    define(project, body)
+    assert dbxdec(project, "run", "broken").code == 1
+    define(
+        project,
+        "@job\ndef broken() -> None:\n    @task\n    def fails() -> None:\n        raise ValueError\n\n    fails()\n",
+    )
+    assert dbxdec(project, "run", "broken", "--resume").code == 1
+    define(project, body.replace("def load()", "def loaded()").replace("double(load())", "double(loaded())"))
+    said = dbxdec(project, "run", "broken", "--resume")
+    assert (said.code, "the task `load` has appended to lake/numbers, to which now `loaded`" in said.err) == (2, True)
+
+
+def test_an_attempt_that_an_earlier_repair_has_lost_may_have_stored_something(tmp_path: Path) -> None:
+    """It was killed, and the next repair has ended well before that task began again."""
+    events = [
+        {"event": "started", "repair": 0, "time_ms": 1, "selected": ["a"], "kept": {}},
+        {"event": "begun", "task": "a", "iteration": None, "attempt": 1, "title": "a", "log": "logs/a", "time_ms": 2},
+        {"event": "started", "repair": 1, "time_ms": 3, "selected": ["a"], "kept": {}},
+        {"event": "ended", "state": "failed", "time_ms": 4},
+    ]
+    (tmp_path / "events.jsonl").write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    run = Run(tmp_path, {})
+    assert ([event["task"] for event in run.lost()], run.unended()) == (["a"], [])
+    assert not has_stored_nothing(run)
+
+
+@pytest.mark.slow
 def test_other_parameters_are_no_resumption(project: Project) -> None:
     """A resumed run has the values that it began with; others are refused by name."""
     define(
@@ -522,7 +554,8 @@ def test_native_tasks_are_skipped_or_replaced(project: Project) -> None:
     assert states(project) == {"show": "skipped", "after": "success"}
     said = dbxdec(project, "run", "mixed", "--replace", "show=echo day is {{job.parameters.day}}")
     assert (said.code, "show | day is monday" in said.out) == (0, True)
-    assert dbxdec(project, "run", "mixed", "--replace", "show=exit 3").code == 1
+    said = dbxdec(project, "run", "mixed", "--replace", "show=echo hi; exit 3")
+    assert (said.code, "  hi\n  the command ended with exit code 3\n" in said.out) == (1, True), said.out
     assert states(project) == {"show": "failed", "after": "upstream failed"}
 
 

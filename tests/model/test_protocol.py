@@ -151,6 +151,12 @@ class TestRefusing:
         del named[name]
         assert messages(spelled(named)) == [f"the parameter `{name}` is missing"]
 
+    @pytest.mark.parametrize("value", ["", " "])
+    @pytest.mark.parametrize("name", ["package", "job", "task", "build", "workspace", "run-id"])
+    def test_an_empty_reserved_parameter_is_refused(self, name: str, value: str) -> None:
+        """Two runs without a number would be one: the append of the second would count as written already."""
+        assert messages(spelled({**reserved(), f"dbxdec-{name}": value})) == [f"the parameter `dbxdec-{name}` is empty"]
+
     @pytest.mark.parametrize(("name", "token"), [("lake", "${var.lake}"), ("bundle.target", "${bundle.target}")])
     def test_a_bundle_variable_that_no_bundle_has_resolved_is_refused(self, name: str, token: str) -> None:
         """Its text would become a path; what another variable's value looks like is the author's."""

@@ -469,11 +469,18 @@ def test_a_table_that_each_run_replaces_is_filled_one_day_after_another(machine:
 
 
 @SLOW
-def test_a_done_day_whose_run_has_failed_is_repaired_when_wanted(machine: Machine, platform: Platform) -> None:
-    """Its table has the day; a task after it has failed."""
+def test_a_done_day_whose_run_has_failed_is_repaired_when_wanted(
+    machine: Machine, platform: Platform, older: Built, built: Built
+) -> None:
+    """Its table has the day; a task after it has failed. With another build it can't be repaired, which is said."""
     platform.break_(DAYS[2])
-    assert machine.backfill("--yes", job="newest").code == 1
+    said = machine.backfill("--yes", job="newest")
+    assert (said.code, "1 done key has a run that has not succeeded: `--again failed`" in said.out) == (1, True), said
     platform.mend(DAYS[2])
+    platform.deploy(older)
+    said = machine.backfill("--again", "failed", "--yes", job="newest")
+    assert (said.code, f"the failed run of {DAYS[2]} can't be repaired" in said.err) == (0, True), said
+    platform.deploy(built)
     assert "2 done, 0 runs to make" in machine.backfill("--yes", job="newest").out
     said = machine.backfill("--again", "failed", "--yes", job="newest")
     assert (said.code, f"1/1  {DAYS[2]}  repaired, success" in said.out) == (0, True), said

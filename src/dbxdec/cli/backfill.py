@@ -6,6 +6,7 @@ import datetime as dt
 import itertools
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,11 @@ import click
 
 from dbxdec.cli import completion, options
 from dbxdec.cli.app import FAILED, INTERRUPTED
-from dbxdec.cli.book import Book, ask, show_given, show_left_out, show_states, show_twice, show_unknown
+from dbxdec.cli.book import Book, ask, said_unfinished, show_given, show_left_out, show_states, show_twice, show_unknown
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, progressing, say
 from dbxdec.cli.home import home
-from dbxdec.errors import counted, listed
+from dbxdec.errors import RunError, counted, listed
 from dbxdec.local import backfills, ledger
 from dbxdec.local.backfill_report import check_target
 from dbxdec.local.backfills import Record
@@ -103,7 +104,7 @@ def command(
     """
     from dbxdec.local.alone import alone
     from dbxdec.local.asked import asked_keys  # their imports take longer than `--help`
-    from dbxdec.local.backfill import one_at_a_time, planned, run_anew, thinned
+    from dbxdec.local.backfill import one_at_a_time, planned, run_anew, run_inside, thinned
     from dbxdec.local.given import keys_given, with_given
     from dbxdec.local.inside import check_inside
     from dbxdec.local.key_runs import Meanwhile, done_since
@@ -123,6 +124,11 @@ def command(
         found, values_given = with_given(found, given)
     for parameter in found.parameters:
         if parameter.key is not None and parameter.name in parameters:
+            if values_given is not None:
+                raise click.UsageError(
+                    f"`{parameter.name}` is given twice: `{parameter.name}={given[parameter.name]}` and "
+                    f"`-p {parameter.name}={parameters[parameter.name]}`"
+                )
             raise click.UsageError(
                 f"`{parameter.name}` is a key: write `{parameter.name}={parameters[parameter.name]}` without -p"
             )
@@ -169,7 +175,8 @@ def command(
         meanwhile = Meanwhile(found, here, values, others)
         all_due = look(question, made)
         there = all_due if every is None else thinned(found, all_due, every)
-        plan = planned(
+        plan_with = partial(
+            planned,
             found,
             there,
             here,
@@ -180,8 +187,16 @@ def command(
             earlier=before,
             only_planned=dry_run,
         )
+        plan = plan_with()
         if again not in ("all", "partial"):
-            check_inside(build.manifest, found, run_anew(plan), question)
+            try:
+                check_inside(build.manifest, found, run_inside(plan, done=True), question)
+            except RunError as error:  # a job inside has appended such a key by a run of its own
+                if again == "failed":
+                    raise
+                say(f"not resumed: {error.problems[0].message}")
+                plan = plan_with(lacking=False)
+            check_inside(build.manifest, found, [*run_anew(plan), *run_inside(plan, done=False)], question)
         _show(out, all_due, plan)
         for step in plan.steps[:1]:
             check_parameters(found, {**parameters, **there.named(step.key)}, values, build.manifest)
@@ -196,7 +211,9 @@ def command(
         with book.opened(plan, values) as record:
             failed, cancelled, stopped = _run(out, request, there, plan, lock, keys_at_once, record, meanwhile)
             now = look(replace(question, now=dt.datetime.now(dt.UTC)), made | Record(record.path).well)
-            book.summarize(out, found, replace(now, due=there.due), failed, cancelled=cancelled, stopped=stopped)
+            now = replace(now, due=there.due)
+            left = plan.unfinished + sum(now.state(key) == "done" for key in cancelled)
+            book.summarize(out, found, now, failed, cancelled=len(cancelled), stopped=stopped, unfinished=left)
     if stopped:
         raise SystemExit(INTERRUPTED)
     if failed or cancelled:
@@ -215,9 +232,11 @@ def _show(out: Console, keys: Keys, plan: Plan) -> None:
     show_left_out(out, keys)
     show_given(out, keys, plan)
     show_unknown(keys)
+    if plan.lacking:
+        keys_, has = counted(plan.lacking, "done key"), "has" if plan.lacking == 1 else "have"
+        out.print(f"  {keys_} {has} a run here that ended before it had stored what no table with keys tells")
     if plan.unfinished:
-        keys_, has = counted(plan.unfinished, "done key"), "has" if plan.unfinished == 1 else "have"
-        out.print(f"  {keys_} {has} a run here that has not succeeded: `--again failed` resumes it")
+        out.print(f"  {said_unfinished(plan.unfinished)}")
     resumed = sum(step.before is not None for step in plan.steps)
     if resumed:
         out.print(f"  {counted(resumed, 'run')} of them {'is' if resumed == 1 else 'are'} resumed")
@@ -233,8 +252,8 @@ def _run(
     keys_at_once: int,
     record: Record,
     meanwhile: Meanwhile,
-) -> tuple[list[Key], int, bool]:
-    """Make the runs. Return the keys that have failed, how many runs were cancelled, and if a person has ended it."""
+) -> tuple[list[Key], list[Key], bool]:
+    """Make the runs. Return the keys that have failed, those that were cancelled, and if a person has ended it."""
     from dbxdec.local.backfilling import run_plan
 
     failed: list[Key] = []
@@ -263,7 +282,7 @@ def _run(
         stopped = run_plan(
             request, keys, plan, lock, keys_at_once=keys_at_once, meanwhile=meanwhile, began=started, ended=told
         )
-    return failed, len(cancelled), stopped
+    return failed, cancelled, stopped
 
 
 def _said(ended: Ended) -> list[str]:

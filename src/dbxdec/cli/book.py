@@ -41,6 +41,12 @@ def show_unknown(keys: Keys) -> None:
         say(f"of {table.name} it can't be told which keys it has: {table.why}")
 
 
+def said_unfinished(count: int) -> str:
+    """Return what it means that done keys have runs which have not succeeded, and are not resumed."""
+    keys, has = counted(count, "done key"), "has" if count == 1 else "have"
+    return f"{keys} {has} a run that has not succeeded: `--again failed` resumes it"
+
+
 def show_twice(out: Console, keys: Keys, plan: PlanOf[Any]) -> None:
     """Print which tables will have rows of keys twice, since a person wants done keys again."""
     from dbxdec.local.backfill import appended_twice
@@ -108,9 +114,20 @@ class Book:
             yield record
 
     def summarize(
-        self, out: Console, job: Job, keys: Keys, failed: list[Key], *, cancelled: int = 0, stopped: bool = False
+        self,
+        out: Console,
+        job: Job,
+        keys: Keys,
+        failed: list[Key],
+        *,
+        cancelled: int = 0,
+        stopped: bool = False,
+        unfinished: int = 0,
     ) -> None:
-        """Print what is there now as a calendar, and write the report."""
+        """Print what is there now as a calendar, and write the report.
+
+        `unfinished` is the number of done keys, besides failed ones, that have a run which has not succeeded.
+        """
         from dbxdec.local.missing import absence
         from dbxdec.views import calendar
 
@@ -125,6 +142,9 @@ class Book:
         broken = f", {counted(len(failed), 'run')} failed" if failed else ""
         broken += f", {counted(cancelled, 'run')} cancelled" if cancelled else ""
         out.print(f"{done} of {counted(len(keys.due), 'key')} done{broken}")
+        unfinished += sum(keys.state(key) == "done" for key in set(failed))
+        if unfinished and keys.made is None:
+            out.print(said_unfinished(unfinished))
         well = {key for record in self.records for key in Record(record.path).well}
         for table in keys.absent if any(keys.state(key) != "done" for key in well) else ():
             say(str(absence(table, job.key)))

@@ -26,7 +26,7 @@ def find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple
     if wheel is not None:
         from dbxdec.build.wheels import read_wheel
 
-        return builds.of_wheel(wheel, read_wheel(wheel), ledger.state_folder(here)), str(wheel)
+        return builds.of_wheel(wheel, read_wheel(wheel), ledger.copies(here)), str(wheel)
     if package is None and (found := _of_project(here, job)) is not None:
         return found
     manifest = find_manifest(package) if package is not None else _installed(job)
@@ -44,7 +44,7 @@ def _of_project(here: Path, job: str) -> tuple[Build, str] | None:
         return None
     made = tree.made
     files = [(file.path, file.origin, file.source) for file in made.files]
-    build = builds.of_files(files, made.content, made.manifest, made.payload, ledger.state_folder(here))
+    build = builds.of_files(files, made.content, made.manifest, made.payload, ledger.copies(here))
     source.say_left_out(made)
     return build, f"`{job}` of a tree that can't be built" if made.left_out else "the tree"
 

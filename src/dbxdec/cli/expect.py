@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,12 @@ from dbxdec.cli.console import console, escape, print_json, say
 from dbxdec.cli.home import home
 from dbxdec.cli.missing import CANT_TELL
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.local.variables import local_values
+from dbxdec.model.variables import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
 
     from dbxdec.model.dag import Job, Output, Task
     from dbxdec.model.manifest import Manifest
@@ -52,7 +56,7 @@ def command(
 
     here = home()
     manifest = pipelines.chosen(here).manifest
-    found = _of_table(manifest, table)
+    found = _of_table(manifest, table, _known_values(manifest, variables, here, target))
     build, _ = find(found[0][0].key, here, None, None)
     _refuse_unknown(parameters, {parameter.name for job, _, _ in found for parameter in job.parameters})
     names = {name for job, _, _ in found for name in job.variables}
@@ -101,16 +105,34 @@ def _is_broken(outcome: dict[str, Any]) -> bool:
     return outcome["why"] is not None or bool(outcome["action"] in ("dropped", "quarantined") and outcome["failed"])
 
 
-def _of_table(manifest: Manifest, table: str) -> list[tuple[Job, Task, str]]:
+def _known_values(
+    manifest: Manifest, variables: Mapping[str, str], here: Path, target: str | None
+) -> Mapping[str, str]:
+    """Return the values of the bundle variables of all jobs that have one here."""
+    found: dict[str, str] = {}
+    for name in sorted({name for job in manifest.jobs for name in job.variables}):
+        with suppress(RunError):  # it may be one of another table
+            found |= local_values({name}, variables, here, target)
+    return found
+
+
+def _of_table(manifest: Manifest, table: str, values: Mapping[str, str]) -> list[tuple[Job, Task, str]]:
     """Return the writers of a table that expect something of its rows, also by a contract."""
+
+    def resolved(target: str) -> str:
+        try:
+            return resolve(target, values)
+        except RunError:  # a variable has no value here
+            return target
+
     expecting: dict[str, list[tuple[Job, Task, str]]] = {}
     for job in manifest.jobs:
         for task in job.tasks:
             for name, output in task.outputs.items():
                 if output.target is not None and _expects(output):
-                    expecting.setdefault(output.target, []).append((job, task, name))
+                    expecting.setdefault(resolved(output.target), []).append((job, task, name))
     ends = (f"/{table}", f".{table}")
-    places = [place for place in expecting if place == table or place.endswith(ends)]
+    places = [place for place in expecting if place in (table, resolved(table)) or place.endswith(ends)]
     if len(places) == 1:
         return expecting[places[0]]
     if places:

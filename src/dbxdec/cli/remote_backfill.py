@@ -114,6 +114,12 @@ def run(wanted: Wanted, book: Book) -> None:
         _show(out, all_due, plan, runs, slots.own)
         show_twice(out, keys, plan)
         show_given(out, keys, plan)
+        if wanted.again == "failed" and (lost := [key for key in keys.due if _is_lost(key, keys, runs)]):
+            say(
+                f"the failed {'run' if len(lost) == 1 else 'runs'} of {of_ranges(lost, keys)} can't be repaired: the "
+                "build, a variable or a parameter of the deployed job is another by now. The tables have the "
+                f"{'key' if len(lost) == 1 else 'keys'}; `--again all` runs them anew"
+            )
         if not plan.steps or wanted.dry_run:
             return
         if not wanted.agreed:
@@ -134,6 +140,12 @@ def run(wanted: Wanted, book: Book) -> None:
             book.summarize(out, job, replace(now, due=keys.due), backfill.failed)
     if backfill.failed:
         raise SystemExit(FAILED)
+
+
+def _is_lost(key: Key, keys: Keys, runs: Known) -> bool:
+    """Return whether a done key has a failed run that can't be repaired."""
+    run = runs.newest.get(key)
+    return keys.state(key) == "done" and run is not None and run.state == "failed" and key not in runs.resumable
 
 
 def _say_page(url: str) -> None:

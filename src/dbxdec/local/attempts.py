@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dbxdec.local.interface import Listener, Setting
     from dbxdec.local.ledger import Ledger
     from dbxdec.local.pool import Ended
+    from dbxdec.local.resuming import Facts
     from dbxdec.model.dag import Job, Task
 
 _RECORDS = "records"
@@ -71,11 +72,11 @@ class Attempts:
             (ledger.folder / name).mkdir(exist_ok=True)
 
     def python(
-        self, task: Task, known: Mapping[str, str], not_run: Mapping[str, str], *, kept: frozenset[int]
+        self, task: Task, known: Mapping[str, str], not_run: Mapping[str, str], *, kept: Mapping[int, Facts]
     ) -> TaskRun:
         """Run a task's function, or that of a for-each task once for each item except the iterations in `kept`.
 
-        `not_run` are the upstream tasks that have not run, and how each has ended.
+        `kept` has what these have written. `not_run` are the upstream tasks that have not run, and how each has ended.
         """
         arguments = self._arguments(task)
         if task.each is None:
@@ -88,7 +89,7 @@ class Attempts:
 
         def one(i: int) -> TaskRun:
             if i in kept:
-                ended = TaskRun(titled[i].title, State.SUCCESS, kept=True)
+                ended = TaskRun(titled[i].title, State.SUCCESS, wrote=kept[i], kept=True)
             else:
                 ended = self._tries(titled[i], arguments, {**known, **inputs[i]})
             self._listener.ended(ended)
@@ -203,6 +204,8 @@ class Attempts:
                 printed(f"stopped after timeout_seconds={timeout:g}")
             elif (said := ended.died()) is not None:
                 printed(said)
+            elif command is not None and ended.code and not ended.stopped:
+                printed(f"the command ended with exit code {ended.code}")
             elif command is None and ended.code == worker.INTERRUPTED and not ended.stopped:
                 printed("the task's process was interrupted by SIGINT, which this run has not sent")
         state = self._state(ended)

@@ -59,6 +59,8 @@ class PlanOf(Generic[Before]):
     done: int
     unfinished: int = 0
     """How many of the done keys have a run that has not succeeded and is not resumed."""
+    lacking: int = 0
+    """How many of the done keys are resumed since their run has ended before all was stored."""
 
 
 Step = StepOf[Run]
@@ -126,6 +128,12 @@ def run_anew(plan: PlanOf[Before]) -> list[Key]:
     return [step.key for step in plan.steps if step.state != "done" and step.before is None]
 
 
+def run_inside(plan: Plan, *, done: bool) -> list[Key]:
+    """Return the keys of which a resumed run has still to start another job: of done ones, or of all others."""
+    resumed = ((step, step.before) for step in plan.steps if (step.state == "done") == done)
+    return [step.key for step, run in resumed if run is not None and key_runs.has_inner_to_start(run)]
+
+
 @dataclass(frozen=True)
 class Earlier:
     """What a resumed backfill has done well, and when it began, in ms since the epoch."""
@@ -145,14 +153,16 @@ def planned(
     others: Mapping[str, str] | None = None,
     earlier: Earlier | None = None,
     only_planned: bool = False,
+    lacking: bool = True,
 ) -> Plan:
     """Return the runs that a backfill needs. Raises RunError with all reasons why it would do harm.
 
     `others` are the values of all other parameters of a job without keys: only runs that had them are the same. With
     `only_planned` nothing is run, so that runs at work are no matter.
 
-    A key that is not done is resumed where its run has not succeeded and is kept here: it may have left more than the
-    tables tell, such as rows of some iterations, below a branch, or of a job that it runs.
+    A key is resumed where its run has not succeeded and is kept here: it may have left more, or less, than the tables
+    tell, such as rows of some iterations, below a branch, or of a job that it runs. So is one that all tables have,
+    where it lacks more than a task that stores nothing, unless `lacking` says otherwise.
     """
     kept, running = key_runs.kept_runs(job, here, variables, others)
     running = {} if only_planned else running
@@ -168,6 +178,7 @@ def planned(
         newest_first=newest_first,
         running=running,
         earlier=earlier,
+        lacking={key for key, run in kept.items() if lacking and key_runs.lacks_something(run)},
         by_hand=lambda key: key_runs.by_hand(job, here, key, variables),
     )
 
@@ -197,10 +208,12 @@ def plan_of(
     newest_first: bool,
     running: Mapping[Key, Run] = MappingProxyType({}),
     earlier: Earlier | None = None,
+    lacking: Collection[Key] = frozenset(),
     by_hand: Callable[[Key], str | None] = lambda _: None,
 ) -> PlanOf[Before]:
     """Return the runs that a backfill needs, wherever they are made; `kept` are runs that can be resumed, by key.
 
+    Of `lacking` ones the run has ended before it had stored all, also where the tables that tell have the key.
     A key of which a run is `running` is refused. `by_hand` is the command that resumes a run of a key that is refused,
     where there is one. Raises RunError with all reasons why the backfill would do harm.
     """
@@ -213,7 +226,7 @@ def plan_of(
         if table.is_delta and (not table.untold or _nobody_knows(table, kept).intersection(keys.due))
     ]
     steps: list[StepOf[Before]] = []
-    done, unfinished, added = 0, 0, []
+    done, unfinished, lacks, added = 0, 0, 0, []
     for key in keys.due:
         state, before = keys.state(key), kept.get(key)
         if earlier is not None and again is not None and key in earlier.well:
@@ -223,8 +236,12 @@ def plan_of(
         own = earlier is not None and before is not None and before.started >= earlier.began
         if state == "done":
             done += 1
-            if again == "all" or (again == "failed" and before is not None):
-                steps.append(StepOf(key, state, before if again == "failed" or own else None))
+            is_lacking = before is not None and key in lacking and not _has_newer_rows(job, keys, key)
+            if again == "all":
+                steps.append(StepOf(key, state, before if own else None))
+            elif before is not None and (again == "failed" or is_lacking):
+                steps.append(StepOf(key, state, before))
+                lacks += is_lacking
             else:
                 unfinished += before is not None
             continue
@@ -242,7 +259,7 @@ def plan_of(
     problems += _of_whole_tables(job, keys, steps, newest_first=newest_first)
     if problems:
         raise RunError(problems)
-    return PlanOf(tuple(reversed(steps) if newest_first else steps), done, unfinished)
+    return PlanOf(tuple(reversed(steps) if newest_first else steps), done, unfinished, lacks)
 
 
 def _nobody_knows(table: Table, kept: Collection[Key]) -> frozenset[Key]:
@@ -294,14 +311,9 @@ def of_strange_rows(keys: Keys) -> Iterator[Problem]:
 
 def _of_whole_tables(job: Job, keys: Keys, steps: Sequence[StepOf[Before]], *, newest_first: bool) -> Iterator[Problem]:
     """Yield tables that would end with the rows of an older period, since each run replaces them as a whole."""
-    periods = [i for i, parameter in enumerate(job.key_parameters) if parameter.key and parameter.key.is_period]
-    if not steps or not periods:
+    age = _age_in(job)
+    if not steps or age is None:
         return
-
-    def age(key: Key) -> Key:
-        """Days, and moments in UTC, sort as their strings do."""
-        return tuple(key[i] for i in periods)
-
     last = age(steps[0].key if newest_first else steps[-1].key)
     for table in keys.tables:
         if table.mode != "whole":
@@ -314,3 +326,17 @@ def _of_whole_tables(job: Job, keys: Keys, steps: Sequence[StepOf[Before]], *, n
                 hint='write each key into its own part: `mode="overwrite", partition_by=...`; or end with the newest '
                 "key" + (", without `--newest-first`" if newest_first else ""),
             )
+
+
+def _has_newer_rows(job: Job, keys: Keys, key: Key) -> bool:
+    """Return whether a table that each run replaces as a whole has been written for a newer key."""
+    age = _age_in(job)
+    wholes = [table for table in keys.tables if table.mode == "whole"]
+    return age is not None and any(age(other) > age(key) for table in wholes for other in table.done)
+
+
+def _age_in(job: Job) -> Callable[[Key], Key] | None:
+    """Return what tells of two keys which is newer; None for a job without periods."""
+    periods = [i for i, parameter in enumerate(job.key_parameters) if parameter.key and parameter.key.is_period]
+    # Days, and moments in UTC, sort as their strings do.
+    return (lambda key: tuple(key[i] for i in periods)) if periods else None

@@ -28,6 +28,7 @@ from dbxdec.errors import RunError
 from dbxdec.local import journal, ledger
 from dbxdec.platform.run_if import State
 from dbxdec.records import dataclass
+from dbxdec.support import files
 from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def new(here: Path) -> Record:
 
 def all_of(here: Path) -> list[Record]:
     """Return all records, the newest first."""
-    folder = ledger.state_folder(here) / _FOLDER
+    folder = here / files.STATE_FOLDER / _FOLDER
     paths = (
         [path for path in folder.glob("*.jsonl") if path.stem.isdecimal() and path.is_file()] if folder.is_dir() else []
     )

@@ -97,6 +97,12 @@ HEAD: Mapping[str, Check] = {
     "target": _or_none(_is_text),
     "root": _or_none(_is_text),
     "definition": _or_none(lambda value: isinstance(value, dict)),
+    "appended": _or_none(
+        lambda value: (
+            isinstance(value, dict)
+            and all(isinstance(targets, list) and all(map(_is_text, targets)) for targets in value.values())
+        )
+    ),
     "end": _or_none(
         lambda value: (
             isinstance(value, dict)

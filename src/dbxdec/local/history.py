@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -124,14 +124,12 @@ class Run:
 
     def unended(self) -> list[Mapping[str, Any]]:
         """Return the attempts of the last repair that have begun, and of which nothing more is known."""
-        found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-        for event in self.events:
-            if event["event"] == "started":
-                found = {}
-            elif event["event"] in ("begun", "attempt"):
-                key = (event["task"], event["iteration"], event["attempt"])
-                found[key] = event
-        return [event for event in found.values() if event["event"] == "begun"]
+        last = max((i for i, event in enumerate(self.events) if event["event"] == "started"), default=0)
+        return _lost(self.events[last:])
+
+    def lost(self) -> list[Mapping[str, Any]]:
+        """Return the attempts that have begun, in whichever repair, and of which nothing more is known."""
+        return _lost(self.events)
 
     def inner(self, task: str) -> str | None:
         """Return the id of the last run of another job that a task has started."""
@@ -234,6 +232,14 @@ class Run:
     @property
     def _keys(self) -> list[str]:
         return [task.key for task in self.dag.tasks]
+
+
+def _lost(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for event in events:
+        if event["event"] in ("begun", "attempt"):
+            found[event["task"], event["iteration"], event["attempt"]] = event
+    return [event for event in found.values() if event["event"] == "begun"]
 
 
 def title_of(attempt: Mapping[str, Any]) -> str:

@@ -10,7 +10,9 @@ from dbxdec.local import ledger
 from dbxdec.local.history import Run, read
 from dbxdec.local.parameters import parameters_shown, same_values
 from dbxdec.local.resuming import has_stored_nothing
-from dbxdec.platform.run_if import State
+from dbxdec.model import required
+from dbxdec.platform.run_if import NEEDS_FAILURE, State, failed
+from dbxdec.platform.status import SUCCEEDED
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
@@ -154,3 +156,35 @@ def has_written(run: Run, task: str) -> bool:
     """Return whether a task has written a version of a table: one that has returned None has not."""
     facts = [fact for event in run.attempts(task) for fact in event["facts"] or ()]
     return any(fact["kind"] == "write" and fact.get("version") is not None for fact in facts)
+
+
+def lacks_something(run: Run) -> bool:
+    """Return whether a run has ended before all was stored that no table with keys tells of.
+
+    That is what is below a branch, of a job that it runs, or in a table that is no part of the keys. Of a run that was
+    killed or cancelled, it is each task that has not ended.
+    """
+    if run.state in SUCCEEDED:
+        return False
+    told = {(task.key, name) for task, name, _ in required.tables(run.dag)}
+    ended = {key: State(event["state"]) for key, event in run.tasks().items()}
+    has_failed = run.state in (State.FAILED, State.TIMED_OUT)
+    for task in run.dag.tasks:
+        is_handler = task.on_failure or task.run_if in NEEDS_FAILURE
+        if is_handler or (task.key in ended and not failed(ended[task.key])):
+            continue
+        if task.kind == "run_job":
+            return True
+        stored = [name for name, output in task.outputs.items() if output.target]
+        if any((task.key, name) not in told for name in stored):
+            return True
+        if not stored and not has_failed:
+            return True
+    return False
+
+
+def has_inner_to_start(run: Run) -> bool:
+    """Return whether a resumed run would start another job anew."""
+    well = {key for key, event in run.tasks().items() if not failed(State(event["state"]))}
+    open_tasks = (task for task in run.dag.tasks if task.key not in well)
+    return any(task.kind == "run_job" and run.inner(task.key) is None for task in open_tasks)

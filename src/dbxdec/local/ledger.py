@@ -14,7 +14,7 @@ run, and "task", the task; and the parent's events.jsonl names it before anythin
 
 run.json has "end" once the run has ended: state, time in ms, tasks done and asked for, repairs, how long it was at work
 in ms, and the size of events.jsonl, by which a reader sees that no event was noted since. All of this follows from
-events.jsonl.
+events.jsonl. That of a resumed run has "appended": the targets to which tasks append, also tasks that are gone by now.
 
 A line of events.jsonl has "event":
 
@@ -33,7 +33,10 @@ the events above it no longer count as done, since the line may have said so.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -138,9 +141,22 @@ def state_folder(folder: Path) -> Path:
     return state
 
 
+def copies(folder: Path) -> Path:
+    """Return the folder for copies of builds: `.dbxdec/`, or one for this process alone where nobody may write there.
+
+    Commands that only read tables need a copy as well.
+    """
+    state = folder / files.STATE_FOLDER
+    if os.access(state if state.exists() else folder, os.W_OK):
+        return state_folder(folder)
+    scratch = tempfile.mkdtemp(prefix="dbxdec-")
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    return Path(scratch)
+
+
 def lake(folder: Path) -> str:
     """Return the folder that stands for remote places in the runs of `folder`, where nothing else is asked for."""
-    return str((state_folder(folder) / "lake").absolute())
+    return str((folder / files.STATE_FOLDER / "lake").absolute())
 
 
 def new(folder: Path, head: Mapping[str, Any], definition: Mapping[str, Any]) -> Ledger:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 CLOSED = 251
 """The exit code of a process that has no pipe to the runner any more."""
 
+LAST = " last"
+"""What follows the result of the last task of a process."""
+
 
 class Outlets:
     """The three standard streams of this process, as they are now. Output and errors go to the same pipe."""
@@ -33,12 +36,19 @@ class Outlets:
         while left:
             left = left[os.write(self._pipe, left) :]
 
-    def restore(self) -> None:
-        """Open again what a task has closed or turned elsewhere."""
+    def restore(self) -> bool:
+        """Open again what a task has closed, and return whether this process can take another task.
+
+        It can't where one of the three numbers is that of another file: a library that was loaded by then may need it,
+        such as for its event loop.
+        """
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):
                 stream.flush()
         self._check()
+        known = (None, self._same, _identity(self._nothing))
+        if any(_identity(number) not in known for number in range(3)):
+            return False
         os.dup2(self._nothing, 0)
         for descriptor in (1, 2):
             os.dup2(self._pipe, descriptor)
@@ -46,6 +56,7 @@ class Outlets:
             stream = _opened(getattr(sys, f"__{name}__"), descriptor)
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
+        return True
 
     def _check(self) -> None:
         """End the process if a task has closed all its files: another file may have the pipe's number by now."""

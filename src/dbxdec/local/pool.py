@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.local.outlets import CLOSED
+from dbxdec.local.outlets import CLOSED, LAST
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
@@ -332,7 +332,11 @@ class _Worker:
             if found:
                 if before:
                     printed(_text(before))
-                return Ended(int(after), None, watch.timed_out, watch.stopped)
+                code, last, _ = _text(after).partition(LAST)
+                if last:
+                    self.dismiss()
+                    _ended(self._process, watch)
+                return Ended(int(code), None, watch.timed_out, watch.stopped)
             printed(_text(line))
         cut_off = not _ends_by_itself(self._process, watch) or self._process.returncode == CLOSED
         self.dismiss()

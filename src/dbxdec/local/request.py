@@ -127,7 +127,7 @@ def prepared(
         own = {name: text for name, text in variables.items() if name in used | had.keys()}
         with noted(problems):
             earlier.check_as_before("bundle variable", "--var", had, own)
-        variables |= had
+        variables |= {name: text for name, text in had.items() if name in used}  # the project may have changed
         with noted(problems):
             target = earlier.same_target(before, target)
     asked = (request.tasks, request.start, request.until)

@@ -85,17 +85,28 @@ def as_it_ended(before: Run, event: Mapping[str, Any]) -> TaskRun:
     )
 
 
-def kept_iterations(job: Job, before: Run, kept: Collection[str]) -> dict[str, list[int]]:
-    """Return the iterations that need not run again, of tasks that run again after only `kept` tasks."""
+Facts = tuple["Mapping[str, Any]", ...]
+"""What an attempt has read and written, as the ledger has it."""
+
+
+def kept_iterations(job: Job, before: Run, kept: Collection[str]) -> dict[str, dict[int, Facts]]:
+    """Return the iterations that need not run again, of tasks that run again after only `kept` tasks.
+
+    With each comes what it has written.
+    """
     same = _same(job, before)
-    states: dict[str, dict[int, State]] = {}
+    ends: dict[str, dict[int, Mapping[str, Any]]] = {}
     for event in before.standing:
         if event["event"] == "attempt" and event["iteration"] is not None:
-            states.setdefault(event["task"], {})[event["iteration"]] = State(event["state"])
+            ends.setdefault(event["task"], {})[event["iteration"]] = event
     return {
-        task.key: [number for number, state in states[task.key].items() if state is State.SUCCESS]
+        task.key: {
+            number: tuple(fact for fact in event["facts"] if fact["kind"] == "write")
+            for number, event in ends[task.key].items()
+            if State(event["state"]) is State.SUCCESS
+        }
         for task in job.tasks
-        if task.key in states.keys() & same - set(kept) and all(d.task in kept for d in task.depends_on)
+        if task.key in ends.keys() & same - set(kept) and all(d.task in kept for d in task.depends_on)
     }
 
 
@@ -132,7 +143,7 @@ def refuse_moved(job: Job, before: Run, selected: Collection[str]) -> None:
 
     A task with another name is another task: nothing tells that its rows are there.
     """
-    earlier, now = _appended(before.dag), _appended(job)
+    earlier, now = appended_by(before), _appended(job)
     wrote = [key for key in earlier if _may_have_written(before, key)]
     problems = [
         Problem(
@@ -148,6 +159,14 @@ def refuse_moved(job: Job, before: Run, selected: Collection[str]) -> None:
     ]
     if problems:
         raise RunError(problems)
+
+
+def appended_by(run: Run) -> dict[str, list[str]]:
+    """Return the targets to which tasks of a run append, also tasks that the job had no more when it was resumed."""
+    found = {task: list(targets) for task, targets in (run.head.get("appended") or {}).items()}
+    for task, targets in _appended(run.dag).items():
+        found[task] = list(dict.fromkeys([*found.get(task, ()), *targets]))
+    return {task: targets for task, targets in found.items() if targets}
 
 
 def _appended(job: Job) -> dict[str, list[str]]:
@@ -169,14 +188,14 @@ def _shown(target: str, run: Run) -> str:
 def _may_have_written(run: Run, task: str) -> bool:
     """Return whether an attempt of a task has written, or was killed before that could be noted."""
     facts = (fact for event in run.attempts(task) for fact in event.get("facts", ()))
-    return any(fact["kind"] == "write" for fact in facts) or any(one["task"] == task for one in run.unended())
+    return any(fact["kind"] == "write" for fact in facts) or any(one["task"] == task for one in run.lost())
 
 
 def has_stored_nothing(run: Run) -> bool:
     """Return whether each of its attempts has been noted when it ended, and none has written or run another job."""
     kinds = {fact["kind"] for event in run.events for fact in event.get("facts", ())}
     inner = any(event["event"] == "inner" for event in run.events)
-    return not (run.damaged or run.unended() or inner or "write" in kinds)
+    return not (run.damaged or run.lost() or inner or "write" in kinds)
 
 
 def _same(job: Job, before: Run) -> set[str]:

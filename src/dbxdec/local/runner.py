@@ -22,7 +22,16 @@ from dbxdec.local.attempts import Attempts
 from dbxdec.local.flow import Flow
 from dbxdec.local.interface import JobRun, Listener, Setting, TaskRun
 from dbxdec.local.parameters import check_parameters
-from dbxdec.local.resuming import as_it_ended, earlier_run, kept_iterations, kept_of, left_out, refuse_moved
+from dbxdec.local.resuming import (
+    Facts,
+    appended_by,
+    as_it_ended,
+    earlier_run,
+    kept_iterations,
+    kept_of,
+    left_out,
+    refuse_moved,
+)
 from dbxdec.platform import known as known_references
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State
@@ -75,6 +84,7 @@ def run_job(
             ledger.head |= {name: head[name] for name in ("version", "build_id", "source")}
             if "definition" in before.head:
                 ledger.define(before.definition)
+            ledger.head["appended"] = appended_by(before)
             ledger.write_head()
         running = _Running(setting, job, parameters, listener, ledger, selected, before, keep=keep)
         ledger.define(definition)  # the kept tasks were compared with the earlier definition
@@ -131,7 +141,7 @@ class _Running:
         limit = job.settings.get("timeout_seconds")
         self._deadline = time.monotonic() + limit if isinstance(limit, int | float) and limit else None
         self._kept: Mapping[str, Mapping[str, Any]] = {}
-        self._iterations: Mapping[str, list[int]] = {}
+        self._iterations: Mapping[str, Mapping[int, Facts]] = {}
         if before is not None and keep:
             self._kept = kept_of(job, before, selected=self._selected, replaced=setting.replaced)
             self._iterations = kept_iterations(job, before, self._kept)
@@ -140,7 +150,7 @@ class _Running:
             repair=repair,
             time_ms=ledgers.now_ms(),
             selected=sorted(self._selected),
-            kept={**dict.fromkeys(self._kept), **self._iterations},
+            kept={**dict.fromkeys(self._kept), **{key: list(numbers) for key, numbers in self._iterations.items()}},
             build_id=setting.build.manifest.build_id,
         )
         self._attempts = Attempts(setting, job, parameters, ledger, self._listener, self._out_of_time.is_set)
@@ -239,7 +249,7 @@ class _Running:
         self._flow.refuse_absent(task, known, not_run)
         match task.kind:
             case "python":
-                kept = frozenset(self._iterations.get(task.key, ()))
+                kept = self._iterations.get(task.key, {})
                 with self._setting.turns(task):
                     return self._attempts.python(task, known, not_run, kept=kept)
             case "condition":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.errors import Problem, RunError, did_you_mean, listed, noted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -51,8 +51,22 @@ def check_known(keys: Iterable[str], job: Job) -> None:
         raise RunError(problems)
 
 
-def check_replaced(keys: Iterable[str], job: Job, manifest: Manifest) -> None:
-    """Raise RunError for unknown keys of replaced tasks: `a/b` is the task `b` of the job that the task `a` runs."""
+def check_replaced(commands: Mapping[str, str], job: Job, manifest: Manifest) -> None:
+    """Raise RunError for unknown keys of replaced tasks, and for empty commands.
+
+    `a/b` is the task `b` of the job that the task `a` runs.
+    """
+    problems: list[Problem] = []
+    with noted(problems):
+        _check_keys(commands, job, manifest)
+    for key in (key for key, command in commands.items() if not command.strip()):
+        hint = f"write `--replace {key}=COMMAND`; `{key}=true` does nothing, and succeeds"
+        problems.append(Problem(f"the command in the place of `{key}` is empty", hint=hint))
+    if problems:
+        raise RunError(problems)
+
+
+def _check_keys(keys: Iterable[str], job: Job, manifest: Manifest) -> None:
     inside: dict[str, list[str]] = defaultdict(list)
     for key in keys:
         before, slash, rest = key.partition("/")
@@ -63,7 +77,7 @@ def check_replaced(keys: Iterable[str], job: Job, manifest: Manifest) -> None:
         if others and task.kind != "run_job":
             raise RunError(f"the task `{key}` runs no other job, so there is no `{key}/{others[0]}` to replace")
         if others:
-            check_replaced(others, manifest.job(task.runs_job), manifest)
+            _check_keys(others, manifest.job(task.runs_job), manifest)
 
 
 def followers(job: Job) -> dict[str, list[str]]:

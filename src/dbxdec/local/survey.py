@@ -8,30 +8,38 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING, Any
 
 from dbxdec.model import protocol
 from dbxdec.runtime.marking import Change, changed
 from dbxdec.runtime.survey import answer
-from dbxdec.support import files, streams
+from dbxdec.support import files, streams, surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def main() -> None:
     """Answer the one request: what each table has, or with a `change` what has been changed."""
     streams.make_safe()
     request = json.load(sys.stdin)
+    with surroundings.kept():
+        found = _answer(request)
+    files.replace(request["result"], json.dumps(found).encode())
+
+
+def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     arguments = protocol.parse(request["arguments"])
     outputs, change = request["outputs"], request["change"]
     if outputs is None:
         from dbxdec.runtime.lagging import lags
 
-        found = lags(arguments)
-    elif request["expects"]:
+        return lags(arguments)
+    if request["expects"]:
         from dbxdec.runtime.expecting import outcomes
 
-        found = outcomes(arguments, outputs)
-    else:
-        found = answer(arguments, outputs) if change is None else changed(arguments, outputs, Change(**change))
-    files.replace(request["result"], json.dumps(found).encode())
+        return outcomes(arguments, outputs)
+    return answer(arguments, outputs) if change is None else changed(arguments, outputs, Change(**change))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import traceback
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.local.outlets import Outlets
+from dbxdec.local.outlets import LAST, Outlets
 from dbxdec.local.undoing import undone
 from dbxdec.support.boundary import OURS
 from dbxdec.support.masking import hide
@@ -87,9 +87,11 @@ def main() -> None:
         finally:
             if os.getpid() != process:
                 os._exit(1)  # a copy of this process that a task has forked must not answer for the task
-        outlets.restore()
+        goes_on = outlets.restore()
         busy.clear()
-        outlets.write(f"{request['token']} {code}\n")
+        outlets.write(f"{request['token']} {code}{'' if goes_on else LAST}\n")
+        if not goes_on:
+            os._exit(0)
 
 
 def _serve(request: Mapping[str, Any], outlets: Outlets) -> int:
@@ -116,10 +118,10 @@ def _run_command(command: str) -> int:
 
 
 def _run(outlets: Outlets) -> int:
-    from dbxdec.support import masking
+    from dbxdec.support import masking, surroundings
     from dbxdec.support.masking import of_this_machine
 
-    with masking.scope(of_this_machine()), masking.output():
+    with surroundings.kept(), masking.scope(of_this_machine()), masking.output():
         return _run_task(outlets)
 
 

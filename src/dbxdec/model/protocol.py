@@ -250,6 +250,9 @@ def _mistakes(reserved: Mapping[str, str], refused: Set[str]) -> Iterator[Proble
             )
         elif name in _WHY_WRONG and name not in refused and (why := _WHY_WRONG[name](value)):
             yield Problem(f"`{name}` is {brief(value, 40)}, {why}")
+        elif name in _NEEDED and name not in {_TRIGGERED, *refused} and not value.strip():
+            # Without its number a run would take the rows of another one for its own.
+            yield Problem(f"the parameter `{name}` is empty", hint="leave it as the job definition has it")
 
 
 def is_unresolved(value: str) -> bool:

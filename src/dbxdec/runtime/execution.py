@@ -21,6 +21,7 @@ from dbxdec.runtime import blame, context, contracting, leaving, record
 from dbxdec.runtime.binding import Reader, written_by
 from dbxdec.runtime.sparkconf import settings_of
 from dbxdec.runtime.task_values import task_values
+from dbxdec.support import streams, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ class Execution:
     def environment(self) -> ExitStack:
         """Return the context managers for the task's own code: its context, its variables and its receipt."""
         stack = ExitStack()
+        stack.enter_context(surroundings.kept())
         stack.enter_context(places.kept())
         stack.enter_context(one_connection())
         stack.enter_context(context.entered(self.run))
@@ -121,7 +123,10 @@ class Execution:
         """Return what the function returns; its exceptions pass as they are."""
         began = time.perf_counter()
         with leaving.refused(f"the task `{self.task.key}`"), blame.ending_at_the_author():
-            result = self.function(*positional, **keyword)
+            try:
+                result = self.function(*positional, **keyword)
+            finally:
+                streams.keep_numbers()  # a function may have closed them, as by `sys.stdout.close()`
         log.info("call %s: %.2f s", self.task.key, time.perf_counter() - began)
         return result
 

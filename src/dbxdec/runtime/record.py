@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.frames import facts as frames
-from dbxdec.support import boundary, masking
+from dbxdec.support import boundary, masking, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +66,7 @@ def note_value(task: str, form: Json) -> None:
 
 
 def _append(document: dict[str, Any], value: Any) -> None:
-    path = os.environ.get(FILE)
+    path = surroundings.given(FILE)
     if not path:
         return
     columns = _columns(value)

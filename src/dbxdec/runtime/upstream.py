@@ -6,11 +6,11 @@ A run on this machine, or in a test, knows how they have ended; the platform tel
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.platform.run_if import STATE_OF, State
+from dbxdec.support import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ LEFT_OUT: frozenset[str] = frozenset({State.EXCLUDED, State.UPSTREAM_FAILED})
 
 def not_run() -> dict[str, str]:
     """Return the upstream tasks that have not run, and how each has ended, if the runner has said it."""
-    found: dict[str, str] = json.loads(os.environ.get(VARIABLE) or "{}")
+    found: dict[str, str] = json.loads(surroundings.given(VARIABLE) or "{}")
     return found
 
 

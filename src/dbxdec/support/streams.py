@@ -65,6 +65,21 @@ def make_safe() -> None:
             reconfigure(errors=_HANDLER)
 
 
+def keep_numbers() -> None:
+    """Open the null device for each of the three standard files that is closed.
+
+    The next file to be opened would have its number, such as one of a result, and all output would be written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            if (found := os.open(os.devnull, os.O_RDWR)) != number:
+                os.dup2(found, number)
+                os.close(found)
+            os.set_inheritable(number, True)
+
+
 def tell(text: str, stream: TextIO | None) -> None:
     """Print `text` to `stream`; to the process's own stderr if a task has closed the stream, or has set it to None."""
     if stream is not None:
