@@ -16,7 +16,7 @@ from dbxdec import job, secret, task
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.local import peek, survey
 from dbxdec.model import places
-from dbxdec.support import surroundings
+from dbxdec.support import environment
 from dbxdec.testing import run_job
 
 lake = PolarsDeltaIoManager("s3://bucket/lake", mode="append")
@@ -60,14 +60,14 @@ def test_a_cleared_environment_sends_no_result_to_a_real_remote_place(
 def test_what_a_task_sets_counts_and_what_only_the_runner_sets_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """A library that puts an older environment back would have a task's values in another run's folder."""
     monkeypatch.setenv("DBXDEC_A", "run")
-    with surroundings.kept():
+    with environment.kept():
         monkeypatch.setenv("DBXDEC_A", "older")
-        assert (surroundings.given("DBXDEC_A"), surroundings.get("DBXDEC_A")) == ("run", "older")
-        with surroundings.kept():
+        assert (environment.given("DBXDEC_A"), environment.get("DBXDEC_A")) == ("run", "older")
+        with environment.kept():
             monkeypatch.delenv("DBXDEC_A")
-            assert (surroundings.given("DBXDEC_A"), surroundings.get("DBXDEC_A")) == ("run", "older")
-        assert surroundings.get("DBXDEC_A") == "run"
-    assert (surroundings.given("DBXDEC_A"), surroundings.get("DBXDEC_A")) == (None, None)
+            assert (environment.given("DBXDEC_A"), environment.get("DBXDEC_A")) == ("run", "older")
+        assert environment.get("DBXDEC_A") == "run"
+    assert (environment.given("DBXDEC_A"), environment.get("DBXDEC_A")) == (None, None)
 
 
 @pytest.mark.parametrize(("module", "name"), [(survey, "_answer"), (peek, "_read_all")])

@@ -15,7 +15,7 @@ from dbxdec.io_managers.spark_errors import condition as condition
 from dbxdec.io_managers.spark_errors import first_line as first_line
 from dbxdec.io_managers.spark_errors import text_of as text_of
 from dbxdec.model import places
-from dbxdec.support import surroundings
+from dbxdec.support import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,7 +69,7 @@ def is_connect(spark: Any) -> bool:
 
 def require_reach(spark: Any, place: str, *, is_here: bool) -> None:
     """Raise RunError if `place` is on this machine (`is_here`), or below the root of a local run, but Spark is not."""
-    is_here = is_here or (places.is_local_run() and place.startswith(f"{surroundings.get(places.ROOT)}/"))
+    is_here = is_here or (places.is_local_run() and place.startswith(f"{environment.get(places.ROOT)}/"))
     elsewhere = is_connect(spark) and spark_start.has_databricks_connect() and "SPARK_REMOTE" not in os.environ
     if is_here and elsewhere:
         raise RunError(

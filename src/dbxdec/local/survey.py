@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.model import protocol
 from dbxdec.runtime.marking import Change, changed
 from dbxdec.runtime.survey import answer
-from dbxdec.support import files, streams, surroundings
+from dbxdec.support import environment, files, streams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ def main() -> None:
     """Answer the one request: what each table has, or with a `change` what has been changed."""
     streams.make_safe()
     request = json.load(sys.stdin)
-    with surroundings.kept():
+    with environment.kept():
         found = _answer(request)
     files.replace(request["result"], json.dumps(found).encode())
 

@@ -118,10 +118,10 @@ def _run_command(command: str) -> int:
 
 
 def _run(outlets: Outlets) -> int:
-    from dbxdec.support import masking, surroundings
+    from dbxdec.support import environment, masking
     from dbxdec.support.masking import of_this_machine
 
-    with surroundings.kept(), masking.scope(of_this_machine()), masking.output():
+    with environment.kept(), masking.scope(of_this_machine()), masking.output():
         return _run_task(outlets)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dbxdec.model.variables import resolve
-from dbxdec.support import surroundings
+from dbxdec.support import environment
 from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def kept() -> Iterator[None]:
 
 def here(uri: str) -> str:
     """Return `uri`, or its path in a local run: `abfss://c@a.net/x` is `<root>/abfss/c_a.net/x`."""
-    root = surroundings.get(ROOT)
+    root = environment.get(ROOT)
     if _folder is not None and _is_relative(uri) and not is_table(uri) and _current() != _folder:
         return os.path.join(_folder, uri)
     if not root:
@@ -99,7 +99,7 @@ def _current() -> str | None:
 
 def table_here(name: str) -> str | None:
     """Return the path of the catalog table `name` in a local run; None outside one: then the catalog has it."""
-    root = surroundings.get(ROOT)
+    root = environment.get(ROOT)
     # Catalogs take Orders and orders for one table (docs.databricks.com, "Names").
     return "/".join((root, "tables", *map(folder, name.lower().split(".")))) if root else None
 
@@ -122,9 +122,9 @@ def path_of(uri: str) -> str:
 
 def is_databricks() -> bool:
     """Return whether this process runs on the platform (docs.databricks.com, "Databricks Runtime")."""
-    return surroundings.get("DATABRICKS_RUNTIME_VERSION") is not None
+    return environment.get("DATABRICKS_RUNTIME_VERSION") is not None
 
 
 def is_local_run() -> bool:
     """Return whether local folders replace remote places."""
-    return bool(surroundings.get(ROOT))
+    return bool(environment.get(ROOT))

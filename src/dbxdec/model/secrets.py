@@ -10,7 +10,7 @@ from dbxdec.errors import Problem, RunError, listed
 from dbxdec.model.mistakes import forgiving, giving, is_wiring
 from dbxdec.platform.dbutils import find_dbutils
 from dbxdec.records import dataclass
-from dbxdec.support import masking, surroundings
+from dbxdec.support import environment, masking
 from dbxdec.support.patterns import pattern
 from dbxdec.support.secret_forms import Whole
 
@@ -80,9 +80,9 @@ class Secret:
         Raises:
             RunError: The variable holds a value, and is that of another secret as well.
         """
-        if (found := surroundings.get(self.own_variable)) is None:
+        if (found := environment.get(self.own_variable)) is None:
             _remember(self)
-            found = surroundings.get(self.variable)
+            found = environment.get(self.variable)
             if found is not None and (problem := _mixed_up(self.variable)) is not None:
                 raise RunError(problem)
         return found
@@ -278,7 +278,7 @@ def _remember(secret: Secret) -> Secret:
 def _mixed_up(variable: str) -> Problem | None:
     """Return the problem of a variable that several secrets would be read from, unless each has a value of its own."""
     secrets = sorted(_named[variable].values(), key=lambda secret: secret.name)
-    if len(secrets) == 1 or all(surroundings.get(secret.own_variable) is not None for secret in secrets):
+    if len(secrets) == 1 or all(environment.get(secret.own_variable) is not None for secret in secrets):
         return None
     names = listed([f"{secret.scope}/{secret.key}" for secret in secrets])
     own = listed([secret.own_variable for secret in secrets])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import Problem, RunError
 from dbxdec.model.mistakes import forgiving, giving, is_wiring, spoiled
-from dbxdec.support import surroundings
+from dbxdec.support import environment
 from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = No
     """
     known = _current if variables is None else variables
     text = text.template if isinstance(text, BundleVariable) else text
-    names = {name: known.get(name, surroundings.get(f"DBXDEC_VAR_{name}")) for name in sorted(names_in(text))}
+    names = {name: known.get(name, environment.get(f"DBXDEC_VAR_{name}")) for name in sorted(names_in(text))}
     problems = [
         Problem(
             f"the bundle variable `{name}` has no value {'while the pipeline is defined' if is_wiring() else 'here'}",

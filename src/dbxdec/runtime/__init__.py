@@ -51,7 +51,7 @@ def run_task() -> None:
     from dbxdec.errors import DbxdecError
     from dbxdec.model.protocol import KEYS
     from dbxdec.runtime import leaving, preparing
-    from dbxdec.support import surroundings
+    from dbxdec.support import environment
 
     _log_to_stderr()
     if any(argument.removeprefix("--").startswith(f"{KEYS}=") for argument in sys.argv[1:]):
@@ -61,7 +61,7 @@ def run_task() -> None:
             survey.tell(sys.argv[1:])
         return
     # An error of the author's code passes the call with its traceback, also when it is one of dbxdec's.
-    with surroundings.kept(), _boundary(leaving.ExitedError), leaving.refused("the task"):
+    with environment.kept(), _boundary(leaving.ExitedError), leaving.refused("the task"):
         with _boundary(DbxdecError):
             ready = preparing.prepare(sys.argv[1:])
         with ready.environment() as within:

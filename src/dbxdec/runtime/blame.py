@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError
-from dbxdec.support import surroundings
+from dbxdec.support import environment
 
 if TYPE_CHECKING:
     import ast
@@ -50,7 +50,7 @@ def ending_at_the_author() -> Iterator[None]:
 
 def own_files(text: str) -> str:
     """Return `text` with the paths of the author's own files in the place of their copies."""
-    for copy, own in json.loads(surroundings.given(SOURCES) or "{}").items():
+    for copy, own in json.loads(environment.given(SOURCES) or "{}").items():
         text = text.replace(copy, own)
     return text
 

@@ -21,7 +21,7 @@ from dbxdec.runtime import blame, context, contracting, leaving, record
 from dbxdec.runtime.binding import Reader, written_by
 from dbxdec.runtime.sparkconf import settings_of
 from dbxdec.runtime.task_values import task_values
-from dbxdec.support import streams, surroundings
+from dbxdec.support import environment, streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ class Execution:
     def environment(self) -> ExitStack:
         """Return the context managers for the task's own code: its context, its variables and its receipt."""
         stack = ExitStack()
-        stack.enter_context(surroundings.kept())
+        stack.enter_context(environment.kept())
         stack.enter_context(places.kept())
         stack.enter_context(one_connection())
         stack.enter_context(context.entered(self.run))

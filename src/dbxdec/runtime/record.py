@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.frames import facts as frames
-from dbxdec.support import boundary, masking, surroundings
+from dbxdec.support import boundary, environment, masking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ def note_value(task: str, form: Json) -> None:
 
 
 def _append(document: dict[str, Any], value: Any) -> None:
-    path = surroundings.given(FILE)
+    path = environment.given(FILE)
     if not path:
         return
     columns = _columns(value)

@@ -19,7 +19,7 @@ from dbxdec.model.mistakes import forgiving, giving, is_wiring
 from dbxdec.model.variables import tokens_of_run
 from dbxdec.platform.dbutils import find_dbutils, is_remote
 from dbxdec.runtime import context
-from dbxdec.support import boundary, files, surroundings
+from dbxdec.support import boundary, environment, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -253,7 +253,7 @@ class TaskValues:
             return self._memory
         if self._kept_in is not None:
             return self._kept_in
-        if folder := surroundings.given(FOLDER):
+        if folder := environment.given(FOLDER):
             return FolderStore(folder)
         dbutils = find_dbutils()
         if dbutils is None or is_remote(dbutils):

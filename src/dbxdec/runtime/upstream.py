@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.platform.run_if import STATE_OF, State
-from dbxdec.support import surroundings
+from dbxdec.support import environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ LEFT_OUT: frozenset[str] = frozenset({State.EXCLUDED, State.UPSTREAM_FAILED})
 
 def not_run() -> dict[str, str]:
     """Return the upstream tasks that have not run, and how each has ended, if the runner has said it."""
-    found: dict[str, str] = json.loads(surroundings.given(VARIABLE) or "{}")
+    found: dict[str, str] = json.loads(environment.given(VARIABLE) or "{}")
     return found
 
 
