@@ -12,6 +12,7 @@ from dbxdec import job, task
 from dbxdec.io_managers import PolarsDeltaIoManager, PolarsParquetIoManager
 from dbxdec.model import places
 from dbxdec.testing import run_job
+from running import dbxdec, define, empty
 
 lake = PolarsDeltaIoManager("lake", mode="append")
 files = PolarsParquetIoManager("lake", mode="overwrite")
@@ -65,3 +66,35 @@ def test_only_relative_paths_are_below_the_folder_of_the_run(tmp_path: Path, mon
         assert places.here("lake/a") == os.path.join(folder, "lake/a")
         for place in ("main.gold.a", "s3://bucket/a", "/lake/a", "file:///lake/a", ""):
             assert places.here(place) == place
+
+
+def test_a_module_that_changes_the_working_directory_moves_no_table(tmp_path: Path) -> None:
+    """Relative places are below the project's folder whatever a module does when it is imported."""
+    project = empty(tmp_path.resolve() / "project")
+    elsewhere = tmp_path.resolve() / "elsewhere"
+    elsewhere.mkdir()
+    define(
+        project,
+        f"""
+os.chdir({str(elsewhere)!r})
+near = PolarsDeltaIoManager("near", mode="append")
+
+
+@task(io_manager=near)
+def rows() -> pl.DataFrame:
+    return pl.DataFrame({{"a": [1]}})
+
+
+@task
+def seen(rows: pl.LazyFrame) -> int:
+    return rows.collect().height
+
+
+@job
+def wandering() -> None:
+    seen(rows())
+""",
+    )
+    assert dbxdec(project, "run", "wandering").code == 0
+    assert (project.root / "near/rows/_delta_log").is_dir()
+    assert list(elsewhere.iterdir()) == []

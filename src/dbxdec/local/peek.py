@@ -12,7 +12,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.model import dag, protocol
+from dbxdec.model import dag, places, protocol
 from dbxdec.runtime import preparing
 from dbxdec.runtime.survey import live_job
 from dbxdec.support import environment, files, streams
@@ -30,7 +30,7 @@ def main() -> None:
     """Answer the one request: for each output the columns and the first rows, or why they can't be shown."""
     streams.make_safe()
     request = json.load(sys.stdin)
-    with environment.kept():
+    with environment.kept(), places.kept():
         found = _read_all(request["arguments"], request["outputs"], request["rows"])
     files.replace(request["result"], json.dumps(found).encode())
 

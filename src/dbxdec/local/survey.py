@@ -10,7 +10,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.model import protocol
+from dbxdec.model import places, protocol
 from dbxdec.runtime.marking import Change, changed
 from dbxdec.runtime.survey import answer
 from dbxdec.support import environment, files, streams
@@ -23,7 +23,7 @@ def main() -> None:
     """Answer the one request: what each table has, or with a `change` what has been changed."""
     streams.make_safe()
     request = json.load(sys.stdin)
-    with environment.kept():
+    with environment.kept(), places.kept():
         found = _answer(request)
     files.replace(request["result"], json.dumps(found).encode())
 

@@ -35,9 +35,9 @@ def resolved(template: str) -> str:
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Let relative places of the block stay where they are, also after a change of the working directory."""
+    """Let relative places stay where they are as the outermost block begins, whatever the working directory is."""
     global _folder
-    before, _folder = _folder, _current()
+    before, _folder = _folder, _current() if _folder is None else _folder
     try:
         yield
     finally:

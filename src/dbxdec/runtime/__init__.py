@@ -48,12 +48,19 @@ def main() -> None:
 
 def run_task() -> None:
     """Run the task that the process's arguments name; the caller has set which secrets are hidden."""
-    from dbxdec.errors import DbxdecError
-    from dbxdec.model.protocol import KEYS
-    from dbxdec.runtime import leaving, preparing
+    from dbxdec.model import places
     from dbxdec.support import environment
 
     _log_to_stderr()
+    with environment.kept(), places.kept():  # whatever the author's modules do as they are imported
+        _run_task()
+
+
+def _run_task() -> None:
+    from dbxdec.errors import DbxdecError
+    from dbxdec.model.protocol import KEYS
+    from dbxdec.runtime import leaving, preparing
+
     if any(argument.removeprefix("--").startswith(f"{KEYS}=") for argument in sys.argv[1:]):
         from dbxdec.runtime import survey
 
@@ -61,7 +68,7 @@ def run_task() -> None:
             survey.tell(sys.argv[1:])
         return
     # An error of the author's code passes the call with its traceback, also when it is one of dbxdec's.
-    with environment.kept(), _boundary(leaving.ExitedError), leaving.refused("the task"):
+    with _boundary(leaving.ExitedError), leaving.refused("the task"):
         with _boundary(DbxdecError):
             ready = preparing.prepare(sys.argv[1:])
         with ready.environment() as within:
