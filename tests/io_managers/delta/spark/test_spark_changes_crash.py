@@ -226,7 +226,8 @@ def test_a_few_steps(path: Place, merges: bool) -> None:
 def test_hundreds_of_steps(path: Place, seed: int, merges: bool) -> None:
     """In any order."""
     loop = walk(path, seed, 300 if THOROUGH else 20, merges=merges)
-    assert {"won", "lost", "died after", "restored"} <= set(loop.seen)
+    if THOROUGH:  # few steps need not have had each
+        assert {"won", "lost", "died after", "restored"} <= set(loop.seen)
 
 
 PROGRAM = textwrap.dedent(
