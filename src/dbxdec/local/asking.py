@@ -32,8 +32,8 @@ def answer(
 ) -> Any:
     """Return the answer of `module`, run in `folder`, to a request.
 
-    Raises TimeoutError where there is none within `longest` seconds, and RunError, with the last line that the process
-    has printed, where it ended without one.
+    Raises TimeoutError if it takes longer than `longest` seconds, and RunError, with the last line that the process has
+    printed, if it ended without an answer.
     """
     with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
         result = Path(scratch, "answer.json")

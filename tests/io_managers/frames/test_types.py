@@ -489,14 +489,14 @@ def test_values_that_are_none_of_their_types_are_refused(name: str, kind: str) -
         "pandas": lambda: pd.DataFrame({"c": pd.arrays.ArrowExtensionArray(found["c"])}),
         "narwhals": lambda: nw.from_native(found),
     }[kind]()
-    with pytest.raises(RunError, match=r"has columns whose values are none of their types:\n    c: "):
+    with pytest.raises(RunError, match=r"has columns whose values don't fit their types:\n    c: "):
         conversions.taken(data, "what the task `t` returned").lazy().collect()
 
 
 def test_strings_that_duckdb_takes_from_arrow_are_looked_at() -> None:
     """It does not look at them itself where it only passes them on."""
     found = duckdb.connect().from_arrow(pa.table({"c": broken()}))
-    with pytest.raises(RunError, match=r"values are none of their types:\n    c: .*UTF8"):
+    with pytest.raises(RunError, match=r"values don't fit their types:\n    c: .*UTF8"):
         conversions.taken(found, "what the task `t` returned").collect()
 
 

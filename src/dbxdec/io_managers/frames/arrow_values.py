@@ -51,7 +51,7 @@ def refuse_lost(data: pa.Table | pa.RecordBatch, what: str, *, is_lost: Callable
 
 
 def refuse_broken(data: pa.Table | pa.RecordBatch, what: str) -> None:
-    """Raise RunError, with their columns, for values that are none of their types, such as strings that aren't UTF-8.
+    """Raise RunError, with their columns, for values that don't fit their types, such as strings that aren't UTF-8.
 
     Arrow does not look at them, nor does Polars: they would be stored, and nobody could read the file.
     """
@@ -66,7 +66,7 @@ def refuse_broken(data: pa.Table | pa.RecordBatch, what: str) -> None:
     if wrong:
         lines = "".join(f"\n    {name}: {said}" for name, said in wrong.items())
         raise RunError(
-            f"{what} has columns whose values are none of their types:{lines}",
+            f"{what} has columns whose values don't fit their types:{lines}",
             hint="where bytes were taken for strings, decode them, or make the column binary",
         )
 

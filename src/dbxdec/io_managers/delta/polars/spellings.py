@@ -123,7 +123,7 @@ def _differing(place: str, schema: Mapping[str, pl.DataType], stored: Mapping[st
 
 
 def _inside(kind: Any, stored: Any) -> tuple[str, str] | None:
-    """Return a field that a stored type spells otherwise than `kind`, with its spelling; None if there is none."""
+    """Return a field that a stored type spells otherwise than `kind`, with its spelling; None if all are alike."""
     import polars as pl
 
     if isinstance(kind, pl.Struct) and isinstance(stored, pl.Struct):

@@ -88,7 +88,7 @@ def _fits(files: pl.DataFrame, name: str) -> pl.Expr:
 
 
 def _changed(place: str, columns: Mapping[str, pl.DataType], storage_options: dict[str, str] | None) -> str | None:
-    """Return a column of a file whose timestamps are others in nanoseconds; None if there is none."""
+    """Return a column of a file whose timestamps are others in nanoseconds; None if all are the same."""
     import polars as pl
 
     options: dict[str, Any] = {"storage_options": storage_options, "glob": False, "hive_partitioning": False}
