@@ -80,10 +80,10 @@ def test_processes_that_look_at_tables_keep_the_environment_as_well(
         monkeypatch.delenv(places.ROOT)
         return places.here("s3://bucket/lake")
 
-    monkeypatch.setenv(places.ROOT, "/root")
+    monkeypatch.setenv(places.ROOT, str(tmp_path))
     monkeypatch.setattr(module, name, clears)
     result = tmp_path / "result.json"
     request = {"result": str(result), "arguments": [], "outputs": [], "rows": 1}
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request)))
     module.main()
-    assert json.loads(result.read_text()) == "/root/s3/bucket/lake"
+    assert json.loads(result.read_text()) == f"{tmp_path}/s3/bucket/lake"
