@@ -287,7 +287,7 @@ def _why_unreadable(path: str) -> str | None:
 
 def _require_keys(made: Manifest) -> None:
     """Raise CodegenError for keys that no reader of the manifest accepts, when no job definitions are made from it."""
-    from dbxdec.build.codegen.check import key_problems
+    from dbxdec.build.codegen.limits import key_problems
 
     if problems := [problem for job in made.jobs for problem in key_problems(job)]:
         raise CodegenError(in_order(problems))

@@ -28,7 +28,8 @@ def build_jobs(manifest: Manifest, *, wheel: str, own: str | None = None) -> dic
     All paths are relative to the project's root; `codegen.paths.relocate` moves them to the place of the definitions.
     Raises CodegenError, with everything that the platform would reject, at the author's file and line.
     """
-    from dbxdec.build.codegen.check import check_job, check_libraries, require_databricks_bundles
+    from dbxdec.build.codegen.check import check_job, require_databricks_bundles
+    from dbxdec.build.codegen.installed import check_libraries
 
     require_databricks_bundles()
     with without_collection():
@@ -46,7 +47,8 @@ def setting_problems(manifest: Manifest, sound: Collection[str] = ()) -> list[Pr
 
     `sound` are the keys of the jobs without other mistakes.
     """
-    from dbxdec.build.codegen.check import check_job, check_libraries, check_settings, require_databricks_bundles
+    from dbxdec.build.codegen.check import check_job, check_settings, require_databricks_bundles
+    from dbxdec.build.codegen.installed import check_libraries
 
     require_databricks_bundles()
     jobs = manifest.jobs

@@ -1,4 +1,4 @@
-"""Checks of a job definition against the platform's rules: fields and types, keys, limits, references."""
+"""Checks of a job definition against the platform's rules: fields and types, compute, references."""
 
 from __future__ import annotations
 
@@ -8,48 +8,30 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build.codegen.clusters import cluster_findings, task_findings
-from dbxdec.build.codegen.environments import NO_PACKAGE, conflicts, is_package, is_wheel, refusals
 from dbxdec.build.codegen.fields import field_problems, is_reference
+from dbxdec.build.codegen.installed import environment_problems
 from dbxdec.build.codegen.jobs import is_classic, levels, with_environments
-from dbxdec.build.codegen.libraries import ENVIRONMENT_VERSION, library_findings
+from dbxdec.build.codegen.libraries import library_findings
+from dbxdec.build.codegen.limits import limit_problems
 from dbxdec.build.codegen.paths import not_uploaded
 from dbxdec.build.codegen.starts import is_continuous, job_findings, retry_findings, schedules_of, webhook_findings
-from dbxdec.errors import CodegenError, Problem, concerning, counted, did_you_mean, listed
-from dbxdec.model import kinds, protocol, schedules
+from dbxdec.errors import CodegenError, Problem, concerning, did_you_mean, listed
+from dbxdec.model import kinds, schedules
 from dbxdec.model.dag import MAX_CONCURRENCY
-from dbxdec.model.soundness import JOB_KEY, TASK_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from dbxdec.build.codegen.fields import Finding
     from dbxdec.model.dag import Job, Task
 
     Groups = list[tuple[dict[str, Any], list[Task]]]
 
-# docs.databricks.com, "Resource limits" and the Jobs API's reference.
-_MAX_TASKS = 1000
-_MAX_NAME_BYTES = 4096
-_MAX_TAGS = 25
-_MAX_PARAMETER_BYTES = 10_000
 # The Jobs API's reference: retries without end are -1, no timeout is 0.
 _LEAST = {"max_retries": -1, "timeout_seconds": 0, "min_retry_interval_millis": 0, "num_workers": 0}
 _MAX_RUNS = 1000
 # As the bundle's CLI takes them, and Terraform behind it.
 _STARTS = ("schedule", "trigger", "triggers", "continuous")
-# The Jobs API's reference, `environments.spec`: either of them, and `client` is the older name of the first.
-_VERSIONS = ("environment_version", "client", "base_environment")
-_KEY_HINT = "up to 100 letters, digits, `_` and `-`"
-# As in the bundle's CLI (databricks/cli, libs/tags): key and value on AWS, on Azure, on Google Cloud.
-_TAGS = (
-    (re.compile(r"[\w +\-=.:/@]{0,127}", re.ASCII), re.compile(r"[\w +\-=.:/@]{0,255}", re.ASCII)),
-    (re.compile(r"[^<>*&%;\\/+?\n]{1,512}"), re.compile(r"[^\n]{0,256}")),
-    (re.compile(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?", re.ASCII), re.compile(r"([\w.-]{0,63})", re.ASCII)),
-)
-_TAG_HINT = (
-    "keys have up to 127 letters, digits, spaces and `+ - = . _ : / @`, values up to 255 (on Google Cloud 63 "
-    "letters, digits, `_`, `-` and `.`)"
-)
 
 # The fields of a task on a cluster in Environments mode.
 _TOGETHER = (["environment_key", "job_cluster_key"], ["environment_key", "new_cluster"])
@@ -61,7 +43,7 @@ _KNOWN_REFERENCE = re.compile(r"\$\{(bundle|workspace|resources|var|variables|ar
 def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
     """Return the problems of `definition`, each at the author's line."""
     groups = _alike(job, definition)
-    problems = _limits(job, definition) + _field_problems(job, definition, groups)
+    problems = limit_problems(job, definition) + _field_problems(job, definition, groups)
     if not job.tasks:
         problems.append(Problem(f"the job `{job.key}` has no task", job.source, "call at least one task in its body"))
     for form, alike in groups:
@@ -73,19 +55,19 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
         ]
         problems += _of_tasks(job, alike, findings, "")
         problems += _own_clusters(job, alike, form)
-    problems += [*_clusters(job, definition), *_environments(job, definition)]
+    problems += [*_clusters(job, definition), *environment_problems(job, definition)]
     return concerning((job.key,), problems or _from_dict(job, definition, groups))
 
 
 def check_settings(job: Job, definition: dict[str, Any]) -> list[Problem]:
     """Return the problems of the author's settings, keys and sizes, independent of other mistakes in the job."""
     groups = _alike(job, definition)
-    problems = _limits(job, definition) + _field_problems(job, definition, groups)
+    problems = limit_problems(job, definition) + _field_problems(job, definition, groups)
     for form, alike in groups:
         findings = [*_libraries(alike[0], form), *_retries(form, definition)]
         problems += _of_tasks(job, alike, findings, "")
         problems += _own_clusters(job, alike, form)
-    return concerning((job.key,), [*problems, *_clusters(job, definition), *_environments(job, definition)])
+    return concerning((job.key,), [*problems, *_clusters(job, definition), *environment_problems(job, definition)])
 
 
 def _of_tasks(job: Job, tasks: list[Task], findings: Iterable[Finding], colon: str) -> list[Problem]:
@@ -178,84 +160,6 @@ def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[str, str, Any
         yield owner, "Environment", entry["spec"]
 
 
-def key_problems(job: Job) -> list[Problem]:
-    """Return the problems of keys that a bundle, or a reader of the manifest, would reject."""
-    problems = []
-    if not JOB_KEY.fullmatch(job.key):
-        problems.append(
-            Problem(
-                f"{job.key!r} can't be the key of a job in a bundle",
-                job.source,
-                "letters, digits, `_` and `-`, not starting with a digit; give it a title with `name=`",
-            )
-        )
-    hint = f"{_KEY_HINT}: `@task(key=...)` or `.override(key=...)`"
-    return problems + [
-        Problem(f"{task.key!r} can't be the key of a task", task.set_at, hint)
-        for task in job.tasks
-        if not TASK_KEY.fullmatch(task.key)
-    ]
-
-
-def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
-    problems = key_problems(job)
-    if len(job.tasks) > _MAX_TASKS:
-        problems.append(
-            Problem(f"the job `{job.key}` has {len(job.tasks):,} tasks; the platform allows {_MAX_TASKS:,}", job.source)
-        )
-    if isinstance(name := definition["name"], str) and len(name.encode()) > _MAX_NAME_BYTES:
-        problems.append(Problem(f"the name of the job `{job.key}` is over {_MAX_NAME_BYTES} bytes", job.source))
-    if isinstance(tags := definition.get("tags"), dict):
-        problems += [Problem(f"the job `{job.key}` {message}", job.source, hint) for message, hint in _tags(tags)]
-    if "git_source" in definition:
-        problems.append(
-            Problem(
-                f"the job `{job.key}` has a git_source, so a bundle would not upload its wheel", job.source, "remove it"
-            )
-        )
-    pushed_down = {parameter["name"]: parameter["default"] for parameter in definition.get("parameters", [])}
-    sizes = {}
-    for task, form in zip(job.tasks, definition.get("tasks", []), strict=True):
-        wheel_task = [level["python_wheel_task"] for level in levels(form) if "python_wheel_task" in level]
-        named = wheel_task[0]["named_parameters"] if task.kind == "python" else {}
-        sizes[task.key] = _size(named, pushed_down)
-        where = task.called_at or task.source
-        problems += [Problem(f"the task `{job.key}.{task.key}` {m}", where, hint) for m, hint in _repeated(form)]
-    large = [key for key, size in sizes.items() if size > _MAX_PARAMETER_BYTES]
-    if large:
-        others = f", and those of {counted(len(large) - 1, 'other task')} are too large as well" if large[1:] else ""
-        problems.append(
-            Problem(
-                f"the parameters of the task `{job.key}.{large[0]}` are {sizes[large[0]]:,} bytes as JSON; the "
-                f"platform allows {_MAX_PARAMETER_BYTES:,}{others}",
-                job.source,
-                "shorten the defaults of the job's parameters; store large values in a table",
-            )
-        )
-    return problems
-
-
-def _tags(tags: dict[Any, Any]) -> Iterator[Finding]:
-    """Yield problems of tags that every cloud rejects: jobs pass them on to their clusters as the cloud's tags."""
-    if len(tags) > _MAX_TAGS:
-        yield f"has {len(tags)} tags; the platform allows {_MAX_TAGS}", None
-    for key, value in tags.items():
-        if isinstance(key, str) and "${" not in key and not any(rule[0].fullmatch(key) for rule in _TAGS):
-            yield f"has the tag {key!r:.60}, a key that no cloud accepts", _TAG_HINT
-        if isinstance(value, str) and "${" not in value and not any(rule[1].fullmatch(value) for rule in _TAGS):
-            yield f"has the tag {key!r:.60} with a value that no cloud accepts: {value!r:.60}", _TAG_HINT
-
-
-def _size(*parameters: dict[str, str]) -> int:
-    """Return the bytes of the parameters as JSON, or a rough upper bound if that is within the limit."""
-    letters = sum(sum(map(len, some)) + sum(map(len, some.values())) for some in parameters)
-    most = 6 * letters + 8 * sum(map(len, parameters))
-    if most <= _MAX_PARAMETER_BYTES:  # no character takes more than 6 bytes in JSON
-        return most
-    together = {name: value for some in parameters for name, value in some.items()}
-    return len(json.dumps(together, ensure_ascii=False).encode(errors="replace"))
-
-
 def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
     """Yield the problems of a task's fields in combination: its kind, and the task that it repeats."""
     if "task_key" in task.settings:
@@ -273,21 +177,6 @@ def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
     match form.get("for_each_task"):
         case {"concurrency": int(number)} if not isinstance(number, bool) and not 1 <= number <= MAX_CONCURRENCY:
             yield f"has the concurrency {number}", f"1 to {MAX_CONCURRENCY}"
-
-
-def _repeated(form: dict[str, Any]) -> Iterator[Finding]:
-    """Yield the problems of a for-each task in which similar tasks differ: the key of its inner task, and its items."""
-    match form.get("for_each_task"):
-        case {"task": {"for_each_task": _}}:
-            pass  # the platform rejects it in any case
-        case {"task": {"task_key": str(key)}} if TASK_KEY.fullmatch(form["task_key"]) and not TASK_KEY.fullmatch(key):
-            yield f"repeats a task with the key {key!r}", _KEY_HINT
-    match form.get("for_each_task"):
-        case {"inputs": str(text)} if len(text) > protocol.MAX_INPUTS:
-            yield (
-                f"repeats over items of {len(text):,} characters; the platform allows {protocol.MAX_INPUTS:,}",
-                "give each iteration several items, or let a task return the list",
-            )
 
 
 def _from_git(kind: dict[str, Any]) -> bool:
@@ -362,61 +251,6 @@ def _own_clusters(job: Job, tasks: list[Task], form: dict[str, Any]) -> list[Pro
         for message, hint in cluster_findings(level["new_cluster"], has_environment=has_environment)
         for task in tasks
     ]
-
-
-def _environments(job: Job, definition: dict[str, Any]) -> list[Problem]:
-    emitted = {entry["environment_key"]: entry["spec"] for entry in definition.get("environments", [])}
-    problems = []
-    for key, spec in job.environments.items():
-        owner = f"the environment `{key}` of the job `{job.key}`"
-        version = spec.get("environment_version")
-        if isinstance(version, str) and "${" not in version and not version.isdecimal():
-            hint = f'write a whole number as a string, such as "{ENVIRONMENT_VERSION}"'
-            problems.append(Problem(f"{owner}: `environment_version` is {version!r}", job.source, hint))
-        named = [field for field in _VERSIONS if spec.get(field) is not None]
-        is_said_twice = "base_environment" not in named and all(spec[field] == spec[named[0]] for field in named)
-        if len(named) > 1 and not is_said_twice:
-            hint = "leave out `client`, its older name" if "client" in named else "the base environment has a version"
-            problems.append(Problem(f"{owner}: {listed(named)} are set, of which one counts", job.source, hint))
-        installed = emitted.get(key, spec).get("dependencies")
-        dependencies = spec.get("dependencies")
-        if is_reference(dependencies):
-            problems.append(
-                Problem(
-                    f"{owner} has the dependencies {dependencies}, to which the wheel can't be added",
-                    job.source,
-                    "write them as a list",
-                )
-            )
-        given = dependencies if isinstance(dependencies, list) else []
-        problems += [
-            Problem(f"{owner}: {message}", job.source, hint)
-            for message, hint in conflicts(installed if isinstance(installed, list) else (), given)
-        ]
-        problems += [
-            Problem(f"{owner}: {message}", job.source, hint)
-            for text in given
-            if isinstance(text, str)
-            for message, hint in refusals(text)
-        ]
-    return problems
-
-
-def check_libraries(libraries: Sequence[str], definitions: Iterable[dict[str, Any]]) -> list[Problem]:
-    """Return the problems of the extra libraries: together, and each of them where the jobs would have it."""
-    definitions = list(definitions)
-    refused = {library: refusals(library) for library in libraries}
-    if not any("environments" in definition for definition in definitions):
-        refused = {}
-    tasks = (level for one in definitions for task in one.get("tasks", ()) for level in levels(task))
-    if any("libraries" in level and "python_wheel_task" in level for level in tasks):
-        for library in libraries:
-            if not refused.get(library) and not is_wheel(library) and not is_package(library):
-                message = f"the library `{library}` is not a package, and a job on a cluster would have it as one"
-                refused[library] = [(message, NO_PACKAGE)]
-    findings = [*conflicts(libraries, libraries), *(finding for some in refused.values() for finding in some)]
-    problems = [Problem(message, "tool.dbxdec.extra-libraries", hint) for message, hint in findings]
-    return concerning((), problems)
 
 
 def _references(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
