@@ -685,7 +685,21 @@ class TestRefused:
             ),
             (
                 in_environment(dependencies=["my_lib>=2", "my-lib[a]==1.9"]),
-                "the dependencies `my-lib[a]==1.9` and `my_lib>=2` exclude each other",
+                "the dependencies `my_lib>=2` and `my-lib[a]==1.9` exclude each other",
+            ),
+            (
+                in_environment(dependencies=["polars>=2,<1"]),
+                "the dependency `polars>=2,<1` excludes every version",
+            ),
+            (in_environment(dependencies=["polars>=1.0+cu118"]), "`polars>=1.0+cu118` is neither a requirement nor"),
+            (in_environment(dependencies=["polars~=1"]), "the dependency `polars~=1` is neither a requirement nor"),
+            (
+                on_cluster(BASIC, libraries=[{"pypi": {"package": "polars>=1"}}, {"pypi": {"package": "polars<0.5"}}]),
+                "has the libraries `polars>=1` and `polars<0.5`, which exclude each other",
+            ),
+            (
+                on_cluster(BASIC, libraries=[{"pypi": {"package": "polars>=2,<1"}}]),
+                "has the library `polars>=2,<1`, which excludes every version",
             ),
             (jobs_with(timeout_seconds=-1), "`timeout_seconds` is -1\n    hint: 0 or more"),
             (task_with(max_retries=-2), "`max_retries` is -2\n    hint: -1 or more: -1 retries without end"),

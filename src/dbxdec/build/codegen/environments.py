@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.build.codegen.versions import A_RANGE, ONE_OF_THEM, excluded
 from dbxdec.errors import listed
 from dbxdec.support.addresses import secretive
 
@@ -37,8 +38,6 @@ _PATH_OPTION = re.compile(
 _OPTION = re.compile(r"(^|\s)--?[A-Za-z0-9-]+([\s|=]|$)")
 # The endings of files that list requirements.
 _LISTS = (".txt", ".in")
-
-ONE_VERSION = "pip installs one version of a package: keep one of them"
 
 NO_PACKAGE = "write `name>=1,<2`, or name a wheel by its path"
 
@@ -84,13 +83,15 @@ def is_package(library: str) -> bool:
 
 
 def conflicts(dependencies: Iterable[Any], written: Iterable[Any]) -> list[Finding]:
-    """Return the packages that `dependencies` ask for in several versions at once, as (message, hint).
+    """Return the packages of which `dependencies` leave no version, as (message, hint).
 
     Only those of which `written`, a part of the dependencies, asks for one are returned.
     """
     authors = {normalised(text) for text in written if isinstance(text, str)}
     return [
-        (f"the dependencies {listed(those)} exclude each other", ONE_VERSION)
+        (f"the dependencies {listed(those)} exclude each other", ONE_OF_THEM)
+        if those[1:]
+        else (f"the dependency `{those[0]}` excludes every version", A_RANGE)
         for those in exclusive(dependencies)
         if not authors.isdisjoint(those)
     ]
@@ -102,23 +103,7 @@ def exclusive(requirements: Iterable[Any]) -> list[list[str]]:
     for text in dict.fromkeys(normalised(text) for text in requirements if isinstance(text, str)):
         if found := _PACKAGE.fullmatch(text):
             asked.setdefault(re.sub(r"[-_]+", "-", found["name"]).lower(), []).append(text)
-    if not any(those[1:] for those in asked.values()):
-        return []
-    from packaging.requirements import Requirement
-    from packaging.version import Version
-
-    exclusive: list[list[str]] = []
-    for those in asked.values():
-        specifiers = {text: Requirement(text).specifier for text in those}
-        pins = [(text, one.version) for text, some in specifiers.items() for one in some if one.operator == "=="]
-        others = [
-            [text, *(o for o, some in specifiers.items() if not some.contains(Version(version), prereleases=True))]
-            for text, version in pins
-        ]
-        # `1.0+cu118` is what both `==1.0` and `==1.0+cu118` ask for.
-        if others and all(one[1:] for one in others):
-            exclusive.append(others[0])
-    return exclusive
+    return list(filter(None, map(excluded, asked.values())))
 
 
 def _is_remote(text: str) -> bool:
@@ -139,7 +124,9 @@ def _read(dependency: str) -> tuple[str, list[Finding]]:
         return dependency, [(f"the dependency `{text}` is a URL of a file", hint)]
     if (file := local_file(text)) is not None:
         return "".join(file), []
-    if _OPTION.search(text) or _is_remote(text) or _PACKAGE.fullmatch(text):
+    # pip takes a local version only after `==` and `!=`, and two numbers or more after `~=`.
+    is_package = _PACKAGE.fullmatch(text) and "+" not in text and "~=" not in text
+    if _OPTION.search(text) or _is_remote(text) or is_package:
         return text, []
     return _read_requirement(text)
 

@@ -10,7 +10,8 @@ import re
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.build.codegen.environments import NO_PACKAGE, ONE_VERSION, exclusive, is_package, is_wheel, normalised
+from dbxdec.build.codegen.environments import NO_PACKAGE, exclusive, is_package, is_wheel, normalised
+from dbxdec.build.codegen.versions import A_RANGE, ONE_OF_THEM
 from dbxdec.errors import listed
 from dbxdec.model.locked import OWN, of_cluster, of_environment
 from dbxdec.records import dataclass
@@ -63,8 +64,10 @@ def library_findings(libraries: Any, written: Any) -> Iterator[tuple[str, str | 
     )
     authors = {normalised(text) for text in _packages(written)}
     for those in exclusive(_packages(libraries)):
-        if not authors.isdisjoint(those):
-            yield f"has the libraries {listed(those)}, which exclude each other", ONE_VERSION
+        if not authors.isdisjoint(those) and those[1:]:
+            yield f"has the libraries {listed(those)}, which exclude each other", ONE_OF_THEM
+        elif not authors.isdisjoint(those):
+            yield f"has the library `{those[0]}`, which excludes every version", A_RANGE
 
 
 def _packages(libraries: Any) -> list[str]:
