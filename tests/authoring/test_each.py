@@ -118,6 +118,14 @@ def read_dict(frames: dict[str, Frame]) -> None: ...
 
 
 @task
+def read_numbered(frames: dict[int, Frame]) -> None: ...
+
+
+@task
+def read_coloured(frames: dict[Colour, Frame]) -> None: ...
+
+
+@task
 def read_one(frame: Frame) -> None: ...
 
 
@@ -282,6 +290,14 @@ WRONG: list[tuple[Callable[[], object], str]] = [
         "reads the results of the iterations of the task `wide` by item, but an item",
     ),
     (
+        lambda: read_numbered(ingest(each(["a", "b"]))),
+        "annotated `dict[int, Frame]`, reads the results of the iterations of the task `ingest` by item, but item 0 is",
+    ),
+    (
+        lambda: read_numbered(ingest(each(names()))),
+        "by item, but an item of the result of the task `names` is a `str`",
+    ),
+    (
         lambda: read_dict(append_any(each(found()))),
         "by item, but an item of the result of the task `found` is a `dict[str, str]`, which can't be a key",
     ),
@@ -329,6 +345,11 @@ def test_mistakes_are_found_at_build(body: Callable[[], object], message: str) -
     assert message in problem.message
     assert problem.hint
     assert str(problem.where).startswith(__file__)
+
+
+def test_a_reader_by_item_may_read_its_keys_from_strings() -> None:
+    """An item that comes with the run as a string is an enum's member, where the reader's keys are."""
+    assert built(lambda: read_coloured(ingest(each(names())))).problems == ()
 
 
 def test_items_that_a_run_gives_as_dicts_are_no_keys() -> None:

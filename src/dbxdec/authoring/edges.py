@@ -114,7 +114,7 @@ def _check_item(call: Call, parameter: str, note: Annotation, items: dag.Binding
             f"the parameter `{parameter}` of the task `{call.key}` gets items of {of}, which are passed as strings",
             f"annotate it `{element}`: then each item is converted back",
         )
-    elif element.kind != "str" or note.value_type is None or note.value_type.kind not in _READ_FROM_STRINGS:
+    elif not _takes_item(note, element):
         _check_value(call, parameter, note, element, f"an item of {of}")
 
 
@@ -224,10 +224,18 @@ def _check_iterations(call: Call, parameter: str, note: Annotation, manager: IoM
             )
         return
     _check_read(call, parameter, note.element(), manager, what)
-    if collects == "dict" and producer.each is not None and (why := _no_keys(recorder, producer.each)):
+    if collects != "dict" or producer.each is None:
+        return
+    if why := _no_keys(recorder, producer.each):
         recorder.problem(
             f"the parameter `{parameter}` of the task `{call.key}` reads {what} by item, but {why}",
             "annotate it `list[...]`: the results are in the order of the items",
+        )
+    elif why := _other_keys(recorder, producer.each, note.keys):
+        recorder.problem(
+            f"the parameter `{parameter}` of the task `{call.key}`, annotated `{note.text}`, reads {what} by item, "
+            f"but {why}",
+            "annotate the keys as the items are",
         )
 
 
@@ -243,6 +251,17 @@ def _no_keys(recorder: Recorder, each: dag.Each) -> str | None:
         return "an item is a list or a dict, which can't be a key"
     texts = {json.dumps(item, sort_keys=True) for item in each.items.value}
     return None if len(texts) == len(each.items.value) else "two of the items are equal"
+
+
+def _other_keys(recorder: Recorder, each: dag.Each, keys: Annotation) -> str | None:
+    """Return how the items differ from the annotated keys of a dict, as far as the build knows; None if they don't."""
+    if isinstance(each.items, dag.Literal):
+        found = [(i, misfit(item, keys)) for i, item in enumerate(each.items.given)]
+        return next((f"item {i} is {other}" for i, other in found if other is not None), None)
+    element, of = _type_of_items(recorder, each.items)
+    if element is None or _takes_item(keys, element):
+        return None
+    return f"an item of {of} is a `{element}`"
 
 
 def _refuse_without_output(call: Call, parameter: str, producer: Call | Step) -> None:
@@ -272,15 +291,26 @@ def _refuse_without_output(call: Call, parameter: str, producer: Call | Step) ->
 
 
 def _check_value(call: Call, parameter: str, note: Annotation, given: ValueType, what: str) -> None:
-    wanted = note.value_type
-    if note.error or note.type_names == ():
-        return
-    options = [_one(member, note.optional) for member in _members(note)] if wanted is None else [wanted]
-    if not any(option is not None and option.accepts(given) for option in options) and not _is_abstract(note, given):
+    if not _takes(note, given):
         call.recorder.problem(
             f"the parameter `{parameter}` of the task `{call.key}` is annotated `{note.text}`, but {what} is `{given}`",
             f"annotate it `{given}`, or pass another value",
         )
+
+
+def _takes(note: Annotation, given: ValueType) -> bool:
+    """Return whether the annotation takes values of this type, or whether that is unknown."""
+    wanted = note.value_type
+    if note.error or note.type_names == ():
+        return True
+    options = [_one(member, note.optional) for member in _members(note)] if wanted is None else [wanted]
+    return any(option is not None and option.accepts(given) for option in options) or _is_abstract(note, given)
+
+
+def _takes_item(note: Annotation, element: ValueType) -> bool:
+    """Return whether the annotation takes an item of this type, which comes with the run."""
+    is_read = element.kind == "str" and note.value_type is not None and note.value_type.kind in _READ_FROM_STRINGS
+    return is_read or _takes(note, element)
 
 
 def _is_abstract(note: Annotation, given: ValueType) -> bool:
