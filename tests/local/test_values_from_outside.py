@@ -194,7 +194,7 @@ def test_a_build_refuses_items_that_no_iteration_takes() -> None:
 
     @job
     def twice(
-        xs: list[int] = [1, 2, 1],  # noqa: B006
+        xs: list[int] = [1, 2, 1, 1, 1, 2],  # noqa: B006
         said: list[str] = ["{{job.run_id}}", "{{job.id}}"],  # noqa: B006
     ) -> None:
         show(each(xs))
@@ -209,7 +209,8 @@ def test_a_build_refuses_items_that_no_iteration_takes() -> None:
 
     found = checks.check([twice.build().dag, repeated.build().dag, outer.build().dag])
     assert [problem.message for problem in found] == [
-        "the job parameter `xs` has 1 at [0] and at [2] by default",
+        "the job parameter `xs` has 1 at [0] and at [2] and 2 more times by default",
+        "the job parameter `xs` has 2 at [1] and at [5] by default",
         "the task `repeated` runs the job `repeated`, but the job parameter `xs` has 2.0 at [1] and at [2]",
     ]
 

@@ -244,6 +244,14 @@ def test_a_wrong_call_says_what_is_wrong(call: Any, kind: type[Exception], said:
         call()
 
 
+def test_all_wrong_arguments_of_a_call_are_said_with_the_first() -> None:
+    """The others are notes of the exception."""
+    with pytest.raises(ValueError, match="on=31 is not a day of each month") as error:
+        monthly(on=31, since="x", tz="Mars", lag=4, was="the day")  # type: ignore[arg-type]
+    others = [note.partition(" ")[0] for note in error.value.__notes__]
+    assert others == ["lag=4", "'Mars'", "was='the", "since='x'"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dbxdec.model.keys import (
@@ -17,12 +18,12 @@ from dbxdec.model.keys import (
     Periods,
     Weekday,
 )
-from dbxdec.model.mistakes import forgiving, giving
+from dbxdec.model.mistakes import Arguments, forgiving, giving
 from dbxdec.model.trigger import known_zone, zone
 from dbxdec.model.variables import BundleVariable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 T = TypeVar("T")
 
@@ -117,9 +118,7 @@ def weekly(
             load(week)
         ```
     """
-    if on not in WEEKDAYS:
-        raise ValueError(f"on={on!r:.60} is not a day of the week; write one of {', '.join(WEEKDAYS)}")
-    return _periods(WEEKLY, since, until, tz, lag, was, WEEKDAYS.index(on))
+    return _periods(WEEKLY, since, until, tz, lag, was, partial(_weekday, on))
 
 
 @forgiving(giving(Periods(MONTHLY, on=1)))
@@ -165,9 +164,7 @@ def monthly(
             load(month)
         ```
     """
-    if isinstance(on, bool) or not isinstance(on, int) or not 1 <= on <= LAST_DAY:
-        raise ValueError(f"on={on!r:.60} is not a day of each month; write a number from 1 to {LAST_DAY}")
-    return _periods(MONTHLY, since, until, tz, lag, was, on)
+    return _periods(MONTHLY, since, until, tz, lag, was, partial(_day_of_month, on))
 
 
 @forgiving(giving(Periods(HOURLY)))
@@ -259,15 +256,45 @@ def _key(default: Any, values: Any, was: str | None) -> Any:
 
 
 def _periods(
-    period: str, since: object, until: object, tz: str, lag: dt.timedelta, was: str | None, on: int = 0
+    period: str,
+    since: object,
+    until: object,
+    tz: object,
+    lag: object,
+    was: object,
+    on: Callable[[], int] = lambda: 0,
 ) -> Periods:
+    arguments = Arguments()
+    start = arguments.checked(on, instead=0)
+    seconds = arguments.checked(_seconds, lag, period, instead=0)
+    zone_name = arguments.checked(known_zone, tz, instead="UTC")
+    name = arguments.checked(_name, was, instead=None)
+    first, last = (
+        arguments.checked(_limit, limit, value, period, zone_name, instead=None)
+        for limit, value in (("since", since), ("until", until))
+    )
+    arguments.raise_all()
+    return Periods(period, first, zone_name, seconds, start, name, last)
+
+
+def _weekday(on: object) -> int:
+    if on not in WEEKDAYS:
+        raise ValueError(f"on={on!r:.60} is not a day of the week; write one of {', '.join(WEEKDAYS)}")
+    return WEEKDAYS.index(on)
+
+
+def _day_of_month(on: object) -> int:
+    if isinstance(on, bool) or not isinstance(on, int) or not 1 <= on <= LAST_DAY:
+        raise ValueError(f"on={on!r:.60} is not a day of each month; write a number from 1 to {LAST_DAY}")
+    return on
+
+
+def _seconds(lag: object, period: str) -> int:
     if not isinstance(lag, dt.timedelta):
         raise TypeError(f"lag={lag!r:.60} of {period} is no `timedelta`; write `dt.timedelta(hours=4)`")
     if not 0 <= lag.total_seconds() <= LONGEST_LAG:
         raise ValueError(f"lag={lag} of {period} is negative, or longer than ten years")
-    name = known_zone(tz)
-    first, last = _limit("since", since, period, name), _limit("until", until, period, name)
-    return Periods(period, first, name, int(lag.total_seconds()), on, _name(was), last)
+    return int(lag.total_seconds())
 
 
 def _limit(name: str, value: object, period: str, tz: str) -> str | None:

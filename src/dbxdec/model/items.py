@@ -10,7 +10,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import Problem
+from dbxdec.errors import Problem, counted
 from dbxdec.model import dag, protocol
 from dbxdec.model.equality import canonical_form, json_form
 from dbxdec.model.values import ValueType
@@ -89,13 +89,17 @@ def refused(job: dag.Job, texts: Mapping[str, str]) -> list[Problem]:
 
 
 def _refused(what: str, values: Any) -> Iterator[Problem]:
-    seen: dict[str, int] = {}
+    seen: dict[str, list[int]] = {}
     for i, value in enumerate(values if isinstance(values, list) else ()):
-        first = seen.setdefault(content(value), i)
-        if first != i:
-            yield Problem(f"{what} has {brief(json_form(value), 40)} at [{first}] and at [{i}]", hint=ONCE)
-        elif isinstance(value, str) and protocol.is_unresolved(value) and not _is_known(value.strip()):
-            yield protocol.unresolved(f"{what} at [{i}]", value)
+        seen.setdefault(content(value), []).append(i)
+    for first, *others in seen.values():
+        value = values[first]
+        if others:
+            more = f" and {counted(len(others) - 1, 'more time')}" if others[1:] else ""
+            given = brief(json_form(values[others[0]]), 40)
+            yield Problem(f"{what} has {given} at [{first}] and at [{others[0]}]{more}", hint=ONCE)
+        if isinstance(value, str) and protocol.is_unresolved(value) and not _is_known(value.strip()):
+            yield protocol.unresolved(f"{what} at [{first}]", value)
 
 
 def _is_known(text: str) -> bool:

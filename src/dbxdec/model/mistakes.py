@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Note = Callable[[Problem], None]
 
 F = TypeVar("F", bound="Callable[..., Any]")
+T = TypeVar("T")
 
 _note: Note | None = None
 _defining = False
@@ -74,6 +75,28 @@ def refuse(problems: Problem | Iterable[Problem], kind: type[DbxdecError] = Dbxd
         _note(problem)
 
 
+class Arguments:
+    """The wrong arguments of one call: the first error is raised, with the others as its notes."""
+
+    def __init__(self) -> None:
+        self._errors: list[TypeError | ValueError] = []
+
+    def checked(self, check: Callable[..., T], *args: Any, instead: T) -> T:
+        """Return what `check` makes of `args`; `instead` if it raises TypeError or ValueError, which is kept."""
+        try:
+            return check(*args)
+        except (TypeError, ValueError) as error:
+            self._errors.append(error)
+            return instead
+
+    def raise_all(self) -> None:
+        """Raise the first error that was kept, if any."""
+        for error in self._errors[1:]:
+            self._errors[0].add_note(str(error))
+        if self._errors:
+            raise self._errors[0]
+
+
 def spoiled(*_: object, **__: object) -> Any:
     """Return a substitute for the result of a wrong call. The one of `authoring` accepts every use silently."""
     return _make_spoiled()
@@ -115,9 +138,9 @@ def forgiving(instead: Callable[..., Any] = spoiled) -> Callable[[F], F]:
                 problems: Iterable[Problem] = error.problems
             except TypeError as error:
                 within = error.__traceback__ is not None and error.__traceback__.tb_next is not None
-                problems = [Problem(str(error))] if within else _of_call(function, args, kwargs, error)
+                problems = _all_of(error) if within else _of_call(function, args, kwargs, error)
             except ValueError as error:
-                problems = [Problem(str(error))]
+                problems = _all_of(error)
             finally:
                 _forgiving = False
             refuse(problems)
@@ -126,6 +149,10 @@ def forgiving(instead: Callable[..., Any] = spoiled) -> Callable[[F], F]:
         return cast("F", call)
 
     return decorate
+
+
+def _all_of(error: TypeError | ValueError) -> list[Problem]:
+    return [Problem(text) for text in (str(error), *getattr(error, "__notes__", ()))]
 
 
 def signature_of(function: Callable[..., Any]) -> str:

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import asdict
 from typing import Any
 
-from dbxdec.model.mistakes import forgiving, giving
+from dbxdec.model.mistakes import Arguments, forgiving, giving
 from dbxdec.model.trigger import known_zone, zone
 from dbxdec.records import dataclass
 from dbxdec.support.forms import FormError, take
@@ -80,7 +80,7 @@ def run_date(*, offset_days: int = 0, offset_months: int = 0, tz: str = "UTC") -
         The default: for a type checker it is a date.
 
     Raises:
-        ValueError: The time zone is unknown.
+        ValueError: The time zone is unknown, or an offset leads beyond the calendar.
         TypeError: An offset is not a whole number.
 
     Example:
@@ -99,7 +99,19 @@ def run_date(*, offset_days: int = 0, offset_months: int = 0, tz: str = "UTC") -
             load(day)
         ```
     """
-    for name, value in (("offset_days", offset_days), ("offset_months", offset_months)):
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name} of run_date is {value!r}, not a whole number")
-    return RunDate(offset_days, offset_months, known_zone(tz))
+    arguments = Arguments()
+    found = RunDate(
+        arguments.checked(_offset, "offset_days", offset_days, instead=0),
+        arguments.checked(_offset, "offset_months", offset_months, instead=0),
+        arguments.checked(known_zone, tz, instead="UTC"),
+    )
+    arguments.raise_all()
+    return found
+
+
+def _offset(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} of run_date is {value!r}, not a whole number")
+    if abs(value) > _FARTHEST:
+        raise ValueError(f"{name} of run_date is {value}, beyond the calendar")
+    return value

@@ -9,5 +9,5 @@ def orders(day: dt.date) -> int:
 
 
 @job
-def sales(day: dt.date = run_date(offset_days="-1")) -> None:
+def sales(day: dt.date = run_date(offset_days="-1", offset_months=10**9, tz="Mars")) -> None:
     orders(day)
