@@ -21,6 +21,7 @@ from dbxdec.support.masking import brief
 from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
     from dbxdec.model.dag import Each, Task
@@ -32,7 +33,11 @@ ENTRY_POINT_GROUP = "packages"
 ENTRY_POINT_OBJECT = "dbxdec.runtime:main"
 
 RESERVED = "dbxdec-"
-_VARIABLE = "dbxdec-var-"
+PACKAGE, JOB, TASK, BUILD = "dbxdec-package", "dbxdec-job", "dbxdec-task", "dbxdec-build"
+"""The parameters that say which task of which build it is."""
+VARIABLE = "dbxdec-var-"
+"""The beginning of a parameter that holds a bundle variable."""
+_WORKSPACE, _RUN_ID, _ATTEMPT, _STARTED = "dbxdec-workspace", "dbxdec-run-id", "dbxdec-attempt", "dbxdec-started"
 _ITEM = "dbxdec-item"
 _OF_ITEMS = ("{{input.i}}", "{{input}}")
 _TRIGGERED = "dbxdec-triggered"
@@ -46,10 +51,10 @@ MAX_INPUTS = 5_000
 # Reserved parameter -> the platform's reference that fills it
 # (docs.databricks.com, "Use dynamic value references in jobs").
 _REFERENCES = {
-    "dbxdec-workspace": "{{workspace.id}}",
-    "dbxdec-run-id": "{{job.run_id}}",
-    "dbxdec-attempt": "{{task.execution_count}}",
-    "dbxdec-started": "{{job.start_time.timestamp_ms}}",
+    _WORKSPACE: "{{workspace.id}}",
+    _RUN_ID: "{{job.run_id}}",
+    _ATTEMPT: "{{task.execution_count}}",
+    _STARTED: "{{job.start_time.timestamp_ms}}",
     _TRIGGERED: REFERENCE,
 }
 # Exactly one reference: a longer string that contains references, such as a template, is the author's.
@@ -92,10 +97,10 @@ def task_parameters(package: str, build_id: str, job: str, task: Task, uncertain
     from dbxdec.model import dag
 
     named = {
-        "dbxdec-package": package,
-        "dbxdec-job": job,
-        "dbxdec-task": task.key,
-        "dbxdec-build": build_id,
+        PACKAGE: package,
+        JOB: job,
+        TASK: task.key,
+        BUILD: build_id,
         **_REFERENCES,
     }
     if task.each is not None:
@@ -103,8 +108,22 @@ def task_parameters(package: str, build_id: str, job: str, task: Task, uncertain
     if uncertain:
         named[_UPSTREAM] = " ".join(f"{key}={references.result_state(key)}" for key in uncertain)
     for name in task.variables:
-        named[_VARIABLE + name] = _token(name)
+        named[VARIABLE + name] = _token(name)
     return named
+
+
+def one_time_parameters(workspace: str, moment: dt.datetime) -> dict[str, str]:
+    """Return the parameters of a run that is no run of its job, whose references the platform would fill in.
+
+    `moment` is that of its start, with a zone.
+    """
+    return {
+        _WORKSPACE: workspace,
+        _RUN_ID: "0",
+        _ATTEMPT: "1",
+        _STARTED: str(int(moment.timestamp() * 1000)),
+        _TRIGGERED: moment.isoformat(timespec="seconds"),
+    }
 
 
 def _token(variable: str) -> str:
@@ -157,11 +176,11 @@ def _why_no_moment(text: str) -> str | None:
     return None if not text or is_unresolved(text) or moment_of(text) is not None else "not a moment"
 
 
-_NEEDED = ("dbxdec-package", "dbxdec-job", "dbxdec-task", "dbxdec-build", *_REFERENCES)
+_NEEDED = (PACKAGE, JOB, TASK, BUILD, *_REFERENCES)
 # Reserved parameters that are more than strings. The largest time in ms is the end of the calendar.
 _WHY_WRONG: Mapping[str, Callable[[str], str | None]] = {
-    "dbxdec-attempt": partial(_why_no_number, largest=10**9),
-    "dbxdec-started": partial(_why_no_number, largest=253_402_300_799_999),
+    _ATTEMPT: partial(_why_no_number, largest=10**9),
+    _STARTED: partial(_why_no_number, largest=253_402_300_799_999),
     _TRIGGERED: _why_no_moment,
 }
 
@@ -178,17 +197,15 @@ def parse(argv: Sequence[str]) -> RunArguments:
     if problems:
         raise RunError(problems)
     return RunArguments(
-        package=reserved["dbxdec-package"],
-        job=reserved["dbxdec-job"],
-        task=reserved["dbxdec-task"],
-        build=reserved["dbxdec-build"],
-        workspace=reserved["dbxdec-workspace"],
-        run_id=reserved["dbxdec-run-id"],
-        attempt=int(reserved["dbxdec-attempt"]),
-        started=int(reserved["dbxdec-started"]),
-        variables={
-            name.removeprefix(_VARIABLE): value for name, value in reserved.items() if name.startswith(_VARIABLE)
-        },
+        package=reserved[PACKAGE],
+        job=reserved[JOB],
+        task=reserved[TASK],
+        build=reserved[BUILD],
+        workspace=reserved[_WORKSPACE],
+        run_id=reserved[_RUN_ID],
+        attempt=int(reserved[_ATTEMPT]),
+        started=int(reserved[_STARTED]),
+        variables={name.removeprefix(VARIABLE): value for name, value in reserved.items() if name.startswith(VARIABLE)},
         parameters={name: value for name, value in given.items() if name not in reserved},
         item=reserved.get(_ITEM),
         triggered=None if is_unresolved(reserved[_TRIGGERED]) else reserved[_TRIGGERED],
@@ -237,8 +254,8 @@ def _mistakes(reserved: Mapping[str, str], refused: Set[str]) -> Iterator[Proble
                 hint="`dbxdec-run` is started by a job that dbxdec has built; on a laptop use `dbxdec run JOB`",
             )
     for name, value in reserved.items():
-        if name.startswith(_VARIABLE):
-            if value == _token(name.removeprefix(_VARIABLE)):
+        if name.startswith(VARIABLE):
+            if value == _token(name.removeprefix(VARIABLE)):
                 yield Problem(
                     f"the parameter `{name}` is the unresolved bundle reference {value}",
                     hint="the bundle sets the value: deploy the job with `databricks bundle deploy`",

@@ -9,8 +9,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.model.protocol import KEYS
-from dbxdec.remote.states import VARIABLE
+from dbxdec.model.protocol import KEYS, VARIABLE, one_time_parameters
 from dbxdec.runtime import survey
 
 if TYPE_CHECKING:
@@ -27,15 +26,9 @@ def keys_there(deployed: Deployed, workspace: Workspace, tell: Callable[[str], o
 
     Raises RunError where it does not tell.
     """
-    now = dt.datetime.now(dt.UTC)
     named = {
         KEYS: "all",
-        # A one-time run is no run of the job, whose references the platform would fill in.
-        "dbxdec-workspace": workspace.id(),
-        "dbxdec-run-id": "0",
-        "dbxdec-attempt": "1",
-        "dbxdec-started": str(int(now.timestamp() * 1000)),
-        "dbxdec-triggered": now.isoformat(timespec="seconds"),
+        **one_time_parameters(workspace.id(), dt.datetime.now(dt.UTC)),
         **{VARIABLE + name: text for name, text in deployed.variables.items()},
     }
     succeeded, printed, why = workspace.ask_keys(deployed.id, named, tell)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.local.key_runs import key_text
-from dbxdec.model.protocol import is_unresolved
+from dbxdec.model.protocol import BUILD, JOB, PACKAGE, VARIABLE, is_unresolved
 from dbxdec.model.trigger import moment_of
 from dbxdec.records import dataclass
 
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 State = Literal["active", "success", "failed", "skipped"]
 Named = tuple[str, "Mapping[str, str]"]
 """The key of a task of a wheel, and its named parameters."""
-PACKAGE, JOB, TASK, BUILD = "dbxdec-package", "dbxdec-job", "dbxdec-task", "dbxdec-build"
-"""Parameters of a task that say which build it is of."""
-VARIABLE = "dbxdec-var-"
-"""The beginning of a parameter that holds a bundle variable."""
 _UNDEPLOYED = "deploy the tree: `databricks bundle deploy`"
 
 

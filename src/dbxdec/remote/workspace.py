@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import dbxdec
 from dbxdec.errors import RunError
-from dbxdec.model.protocol import ENTRY_POINT, KEYS
-from dbxdec.remote.states import BUILD, JOB, PACKAGE, TASK, Deployed, PlatformRun
+from dbxdec.model.protocol import BUILD, ENTRY_POINT, JOB, KEYS, PACKAGE, TASK
+from dbxdec.remote.states import Deployed, PlatformRun
 from dbxdec.support.masking import Mask, of_this_machine
 from dbxdec.support.printing import safe
 
