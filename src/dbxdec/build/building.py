@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 
 # Only finalize knows the wheel's real name. Rendering earlier shows every other mistake while no wheel exists yet.
-_PLACEHOLDER = "dist/placeholder-0-py3-none-any.whl"
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,9 @@ def build(
     made = replace(manifest.decode(manifest.encode(made), manifest.PATH), origin=None, places=made.places)
     try:
         if config.resources is not None:
-            resources_file.rendered(made, Path(config.resources), Path(_PLACEHOLDER))
+            from dbxdec.build.codegen.libraries import PLACEHOLDER  # a build without resources needs no codegen
+
+            resources_file.rendered(made, Path(config.resources), Path(PLACEHOLDER))
         else:
             _require_keys(made)
     except CodegenError as error:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 _VARIABLE = re.compile(r"\$\{(?:var|variables)\.([A-Za-z_][\w-]*)")
 _WHOLE = re.compile(r"\$\{var\.([A-Za-z_][\w-]*)\}")
 _TARGET = "${bundle.target}"
-_WHEEL = "dist/placeholder-0-py3-none-any.whl"
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,10 @@ def of_project(root: Path, manifest: Manifest, resources: str | None) -> Found:
     if bundle is None:
         return Found()
     from dbxdec.build.codegen import build_jobs
+    from dbxdec.build.codegen.libraries import PLACEHOLDER
 
     jobs = manifest.jobs
-    definitions = build_jobs(manifest, wheel=_WHEEL)
+    definitions = build_jobs(manifest, wheel=PLACEHOLDER)
     uses = [use for job in jobs for use in _uses(job, definitions[job.key])]
     found = _of_sound(bundle, root, jobs)
     errors = [
@@ -94,7 +94,7 @@ def of_mistaken(
     if bundle is None:
         return []
     from dbxdec.build.codegen import unchecked
-    from dbxdec.build.codegen.libraries import Libraries
+    from dbxdec.build.codegen.libraries import PLACEHOLDER, Libraries
     from dbxdec.model.manifest import Manifest
 
     concerned = [problem.jobs for problem in error.problems]
@@ -105,7 +105,7 @@ def of_mistaken(
         with suppress(DbxdecError):  # a mistake may keep a job from having a definition
             made = Manifest("", "", "", "", {key: form}, places=places)
             (job,) = made.jobs
-            uses += _uses(job, unchecked(made, [job], Libraries(_WHEEL))[key])
+            uses += _uses(job, unchecked(made, [job], Libraries(PLACEHOLDER))[key])
             read.append(job)
     found = [
         *_variables(bundle, root, uses, known={MISTAKEN}),
@@ -236,11 +236,11 @@ def _resources(document: Document) -> Iterator[tuple[str, ...]]:
 def _files(bundle: Bundle, root: Path, uses: Iterable[_Use], manifest: Manifest) -> Iterator[Problem]:
     """Yield files of the project that a job names and that don't exist, or are of another kind."""
     from dbxdec.build.codegen.environments import is_wheel
-    from dbxdec.build.codegen.libraries import shipped
+    from dbxdec.build.codegen.libraries import PLACEHOLDER, shipped
     from dbxdec.build.codegen.paths import local_paths
 
     may_lie_outside = bundle.get("sync", "paths") is not None
-    ours = {_WHEEL, *manifest.libraries, *shipped(manifest, _WHEEL).values()}
+    ours = {PLACEHOLDER, *manifest.libraries, *shipped(manifest, PLACEHOLDER).values()}
     for use in uses:
         for path in local_paths(use.form):
             if path.path in ours:

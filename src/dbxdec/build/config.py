@@ -14,6 +14,7 @@ from dbxdec.records import dataclass
 from dbxdec.support import documents
 from dbxdec.support.addresses import secretive
 from dbxdec.support.forms import at, table
+from dbxdec.support.patterns import PACKAGE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +28,6 @@ _RESOURCE_SUFFIXES = (".yml", ".yaml", ".json")
 _LONGEST = 7 * 24 * 60 * 60
 # PEP 751, "File Name"; PEP 508, "Names".
 _LOCK = re.compile(r"uv\.lock|pylock(\.[^.]+)?\.toml")
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PYTHON = re.compile(r"3\.(1[1-9]|[2-9][0-9])")
 # Not `name[extra] @ https://.../x.whl`, which is a requirement.
 _WITH_EXTRAS = re.compile(r"(?P<wheel>[^@\[]+\.whl)\s*\[[^\]]*\]\s*", re.IGNORECASE)
@@ -205,7 +205,7 @@ def _lock_exclude(value: Any, path: str) -> tuple[str, ...]:
     wrong = [
         Problem(f"is {name!r}, not the name of a package", f"{path}[{i}]", 'a name alone: "polars"')
         for i, name in enumerate(names)
-        if not _NAME.fullmatch(name)
+        if not PACKAGE_NAME.fullmatch(name)
     ]
     if wrong:
         raise ConfigError(wrong)

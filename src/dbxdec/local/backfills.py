@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.local import journal, ledger
+from dbxdec.local.forms import LAST_MS
 from dbxdec.platform.run_if import State
 from dbxdec.records import dataclass
 from dbxdec.support import files
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 _FOLDER = "backfills"
 _LONGEST_S, _LOOK_S = 30.0, 0.05
-_LATEST_MS = 253_402_300_799_000  # the last of the calendar
 _WELL = (State.SUCCESS, State.SUCCESS_WITH_FAILURES)
 
 
@@ -203,7 +203,7 @@ def _is_list(value: object) -> bool:
 
 def _number(value: object) -> int:
     """Return a time of a record; 0 for anything else."""
-    return value if isinstance(value, int) and 0 <= value < _LATEST_MS else 0
+    return value if isinstance(value, int) and 0 <= value < LAST_MS else 0
 
 
 def _key(value: object) -> Key | None:

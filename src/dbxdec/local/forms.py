@@ -15,11 +15,11 @@ Check = Callable[[Any], bool]
 
 _STATES = frozenset(map(str, State))
 _LOG = re.compile(r"logs/[^/\\]+")
-_LAST_MS = 253_402_300_799_000  # the year 9999
+LAST_MS = 253_402_300_799_000  # the year 9999
 
 
 def _is_time(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= _LAST_MS
+    return type(value) is int and 0 <= value <= LAST_MS
 
 
 def _is_number(value: Any) -> bool:

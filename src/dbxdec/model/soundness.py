@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.model import dag
 from dbxdec.support.forms import FormError, at, kind_of
-from dbxdec.support.patterns import pattern
+from dbxdec.support.patterns import PACKAGE_NAME, pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,8 +20,7 @@ TASK_KEY = pattern(r"[\w-]{1,100}", re.ASCII)
 """The pattern of the platform's task keys."""
 JOB_KEY = pattern(r"[A-Za-z_][\w-]*", re.ASCII)
 """The pattern of the resource keys of a bundle."""
-# PEP 508, and PEP 440 as loosely as in the name of a folder.
-_PROJECT = pattern(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+# PEP 440 as loosely as in the name of a folder.
 _VERSION = pattern(r"[A-Za-z0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
 UNBUILT = "unbuilt-"
 """The prefix of a build id without a wheel, for jobs of a tree that can't be built as a whole."""
@@ -60,7 +59,7 @@ def require_pins(texts: Iterable[str]) -> None:
 def require_project(name: str, version: str, build_id: str) -> None:
     """Raise FormError for a project that no build can have written."""
     for place, text, form in (
-        ("project.name", name, _PROJECT),
+        ("project.name", name, PACKAGE_NAME),
         ("project.version", version, _VERSION),
         ("build_id", build_id, _BUILD_ID),
     ):

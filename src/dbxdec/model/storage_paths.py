@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import did_you_mean
+from dbxdec.model.places import path_of
 from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ SCHEMES = (
 _SCHEME = pattern(r"([A-Za-z][A-Za-z0-9+.-]+):(/*)(.*)", re.DOTALL)
 _NO_COLON = pattern(rf"({'|'.join(SCHEMES)})//", re.IGNORECASE)
 _ALIASES = {"s3a": "s3", "s3n": "s3", "abfs": "abfss", "wasbs": "wasb", "gcs": "gs", "azure": "az"}
-_FILE = pattern(r"\Afile:/+", re.IGNORECASE)
 _MOUNTS = ("/Volumes/", "/dbfs/", "dbfs:/")
 _SHARED = (*_MOUNTS, "/Workspace/")
 # Any number of slashes may follow these: of HDFS the host may be left out, which the cluster's settings name then.
@@ -67,7 +67,7 @@ def without_bucket(root: str) -> Finding | None:
 
 def without_aliases(place: str) -> str:
     """Return `place` with one spelling for the schemes that lead to the same storage."""
-    place = _HDFS.sub("hdfs:///", _FILE.sub("/", place))
+    place = _HDFS.sub("hdfs:///", path_of(place))
     if place.lower().startswith("dbfs:/"):
         return f"/dbfs/{place[len('dbfs:/') :].lstrip('/')}"
     scheme, colon, path = place.partition("://")
@@ -91,14 +91,14 @@ def commits_by_rename(io: str | None) -> bool:
 
 def on_a_mount(place: str) -> bool:
     """Return whether `place` is on a mount of the platform, which has no atomic rename for delta-rs' commits."""
-    return f"{_FILE.sub('/', place)}/".startswith(_MOUNTS)
+    return f"{path_of(place)}/".startswith(_MOUNTS)
 
 
 def on_one_machine(place: str, io: str | None) -> bool:
     """Return whether `place` is on the disk or in the memory of the writer. Spark's absolute paths are on DBFS."""
     if place.lower().startswith("memory:"):
         return True
-    path = _FILE.sub("/", place)
+    path = path_of(place)
     if path == place and io is not None and io.rpartition(":")[2].startswith("Spark"):
         return False
     return (path.startswith(("/", "\\")) or place[1:2] == ":") and not path.startswith(_SHARED)

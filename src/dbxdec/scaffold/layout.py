@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import Problem
 from dbxdec.records import dataclass
 from dbxdec.support.forms import at, strings_in, table
+from dbxdec.support.patterns import PACKAGE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 PIPELINES = "pipelines"
 _OTHERS = {"tests", "test", "docs", "doc", "examples", "scripts", "notebooks", "resources", "build", "dist", "bench"}
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 # A project of one of these names would stand in the way of what a pipeline imports.
 _TAKEN = {
     "dbxdec",
@@ -48,7 +48,7 @@ class Package:
 
 def check_name(name: str) -> Problem | None:
     """Return what is wrong with the name of a new project, if anything is."""
-    if not _NAME.fullmatch(name):
+    if not PACKAGE_NAME.fullmatch(name):
         return Problem(
             f"{name!r} can't be the name of a project",
             hint="letters, digits, `.`, `_` and `-`, with a letter or digit first and last: "

@@ -24,3 +24,7 @@ class _Late:
 def pattern(text: str, flags: int = 0) -> Pattern[str]:
     """Return a pattern for its methods; functions of `re` do not take it in place of its text."""
     return cast("Pattern[str]", _Late(text, flags))
+
+
+PACKAGE_NAME = pattern(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+"""The names of projects and packages (PEP 508)."""

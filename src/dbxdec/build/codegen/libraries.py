@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Serverless needs a version; 4 is Python 3.12 (docs.databricks.com, "Serverless environment versions").
 ENVIRONMENT_VERSION = "4"
+PLACEHOLDER = "dist/placeholder-0-py3-none-any.whl"
+"""The path of a wheel before it is built."""
 FOLDER = "libraries"
 """The folder beside the wheel for other wheels that it needs."""
 _DIGITS = 12

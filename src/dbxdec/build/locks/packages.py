@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 from dbxdec.records import dataclass
+from dbxdec.support.patterns import PACKAGE_NAME
 
 PYPI = "https://pypi.org/simple"
 """The index that every installer asks unless it is told of another one."""
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 LONGEST_NAME = 200
 
@@ -77,7 +77,7 @@ class Package:
 
 def is_name(text: str) -> bool:
     """Return whether `text` is the name of a package."""
-    return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None
+    return len(text) <= LONGEST_NAME and PACKAGE_NAME.fullmatch(text) is not None
 
 
 def named(text: str) -> str:

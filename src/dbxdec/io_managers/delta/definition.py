@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 AUTO = "auto"
+CONSTRAINT = "delta.constraints."
+"""What begins the property that keeps a constraint (Delta protocol, "CHECK constraints")."""
+COMPUTED = "delta.generationExpression"
+"""The metadata of a column that is computed from others (Delta protocol, "Generated Columns")."""
 _MAX_CLUSTERING = 4  # docs.databricks.com, "Use liquid clustering for tables"
 _IDENTITIES = (False, True, "always", "by default")
 _PARTS = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|[^'"`]+|['"`]""")  # quoted or not

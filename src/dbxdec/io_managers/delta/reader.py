@@ -14,6 +14,7 @@ from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, WriteId
 from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.receipts import Found
+from dbxdec.model.changes import FEED_PROPERTY
 
 if TYPE_CHECKING:
     from dbxdec.io_managers.delta.receipts import Trail
@@ -125,7 +126,7 @@ class Results(Generic[F]):
         return RunError(
             f"the parameter `{self.context.parameter}` asks for the rows that a merge into {self.context.uri} has "
             f"changed (version {found.version}), but the table does not record them",
-            hint="set the table's property `delta.enableChangeDataFeed` to true, or read the whole result",
+            hint=f"set the table's property `{FEED_PROPERTY}` to true, or read the whole result",
         )
 
     # What an engine does

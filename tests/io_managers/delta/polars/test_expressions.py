@@ -15,6 +15,7 @@ import sql_expressions
 from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers.delta.definition import CONSTRAINT
 from dbxdec.io_managers.delta.polars import expressions
 from delta_tools import output, receipt
 
@@ -29,7 +30,7 @@ def with_constraint(folder: Path, condition: str) -> Path:
     actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     for action in actions:
         if "metaData" in action:
-            action["metaData"]["configuration"] = {f"{expressions.CONSTRAINT}it": condition}
+            action["metaData"]["configuration"] = {f"{CONSTRAINT}it": condition}
         if "protocol" in action:
             action["protocol"] = {"minReaderVersion": 1, "minWriterVersion": 3}
     log.write_text("\n".join(map(json.dumps, actions)) + "\n", encoding="utf-8")

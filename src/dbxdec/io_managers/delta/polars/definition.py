@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import Problem, RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta.definition import is_same
+from dbxdec.io_managers.delta.definition import COMPUTED, CONSTRAINT, is_same
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import expressions, storage, table_log
 from dbxdec.io_managers.delta.polars.storage import refusals
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.definition import Column, Definition
     from dbxdec.io_managers.delta.polars.target import Target
 
-COMPUTED = "delta.generationExpression"
 """The key of a column's expression in its metadata (Delta protocol, "Generated Columns"). delta-rs fills the column."""
 
 
@@ -168,7 +167,7 @@ def changes(definition: Definition, table: DeltaTable) -> Iterator[tuple[str, Ca
         if _rule(definition, field.name, "not_null") is False and not field.nullable:
             yield f"{field.name} may be null", partial(alter.drop_column_not_null, field.name)
     for name, condition in definition.constraints.items():
-        before = there.get(expressions.CONSTRAINT + name)
+        before = there.get(CONSTRAINT + name)
         if is_same(before, condition):
             continue
         if _normal(table, before) == _normal(table, condition):
@@ -191,7 +190,7 @@ def _written(schema: str, condition: str) -> str:
         try:
             table = DeltaTable.create(folder, Schema.from_json(schema))
             table.alter.add_constraint({"it": condition})
-            return str(table.metadata().configuration[f"{expressions.CONSTRAINT}it"])
+            return str(table.metadata().configuration[f"{CONSTRAINT}it"])
         except (DeltaError, ValueError):
             return condition
 
@@ -227,7 +226,7 @@ def _spell(table: DeltaTable, name: str, condition: str) -> None:
     """
     table.update_incremental()
     if not is_same(expressions.of_table(table).get(name), condition):
-        table.alter.set_table_properties({expressions.CONSTRAINT + name: condition}, raise_if_not_exists=False)
+        table.alter.set_table_properties({CONSTRAINT + name: condition}, raise_if_not_exists=False)
 
 
 def keep_comments(table: DeltaTable, before: Mapping[str, str], *, uri: str) -> None:

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, RunError
+from dbxdec.io_managers.delta.definition import CONSTRAINT
 from dbxdec.io_managers.polars_frames import nodes
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import DeltaTable
 
-CONSTRAINT = "delta.constraints."
 """What the properties of a table with its constraints begin with."""
 
 _FUNCTIONS = frozenset(

@@ -8,6 +8,7 @@ from dbxdec.io_managers import polars_frames
 from dbxdec.io_managers.delta.polars import column_values, scan, table_log
 from dbxdec.io_managers.delta.reader import Results
 from dbxdec.io_managers.polars_frames import named
+from dbxdec.model.changes import FEED_PROPERTY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -95,7 +96,7 @@ class PolarsResults(Results["pl.LazyFrame"]):
         import polars as pl
 
         table = self._at(found.version)
-        if (table.metadata().configuration or {}).get("delta.enableChangeDataFeed") != "true":
+        if (table.metadata().configuration or {}).get(FEED_PROPERTY) != "true":
             raise self.no_feed(found)
         changes = [action["cdc"] for action in self._log.actions(found.version, "cdc")]
         if not changes:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers.base import log
+from dbxdec.io_managers.delta.definition import COMPUTED
 from dbxdec.io_managers.delta.spark import log_files
 from dbxdec.io_managers.spark_frames import escaped, reader_of
 from dbxdec.io_managers.spark_session import first_line
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 DEFAULT = "CURRENT_DEFAULT"
 """The key of a column's default in its metadata, as Spark reads it."""
-_EXPRESSION = "delta.generationExpression"  # Delta protocol, "Generated Columns"
 _IDENTITY = "delta.identity.start"  # Delta protocol, "Identity Columns"
 _FEATURES = frozenset({"identityColumns", "generatedColumns"})
 
@@ -39,8 +39,8 @@ def left_out(table: SparkTable, detail: Detail, schema: Any, given: Any) -> dict
     for field in rest:
         name = field.name.lower()
         if rules is not None:
-            if _EXPRESSION in rules.get(name, {}):
-                found[name] = rules[name][_EXPRESSION]
+            if COMPUTED in rules.get(name, {}):
+                found[name] = rules[name][COMPUTED]
             elif _IDENTITY in rules.get(name, {}):
                 found[name] = None
         elif "generatedColumns" in detail.features or field.dataType.simpleString() == "bigint":

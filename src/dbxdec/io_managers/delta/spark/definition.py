@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta.definition import AUTO, Column, Definition, is_same
+from dbxdec.io_managers.delta.definition import AUTO, CONSTRAINT, Column, Definition, is_same
 from dbxdec.io_managers.delta.spark import write
 from dbxdec.io_managers.delta.spark.computed import DEFAULT
 from dbxdec.io_managers.spark_frames import plain_literal, quoted
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.spark.log import Detail, SparkTable
 
 _DEFAULTS = "allowColumnDefaults"
-_CONSTRAINT = "delta.constraints."  # the start of the property that keeps a constraint
 # docs.databricks.com, "Use liquid clustering for tables": only the platform has CLUSTER BY AUTO.
 _AUTOMATIC = "CLUSTER BY AUTO"
 
@@ -104,8 +103,8 @@ def adjust(table: SparkTable, definition: Definition, detail: Detail, *, task: s
 def _constrain_again(table: SparkTable, before: Detail, now: Detail) -> None:
     """Give the table the constraints that it had before and lost for others that its rows violate."""
     for name, condition in before.properties.items():
-        if name.startswith(_CONSTRAINT) and name not in now.properties:
-            plain = quoted(name.removeprefix(_CONSTRAINT))
+        if name.startswith(CONSTRAINT) and name not in now.properties:
+            plain = quoted(name.removeprefix(CONSTRAINT))
             _run(table, f"ALTER TABLE {table.sql} ADD CONSTRAINT {plain} CHECK ({condition})")
 
 
@@ -195,7 +194,7 @@ def changes(sql: str, definition: Definition, detail: Detail, schema: Any) -> It
         if field.name in defaults:
             yield f"{column} SET DEFAULT {defaults[field.name]}"
     for name, condition in definition.constraints.items():
-        before = there.get(f"{_CONSTRAINT}{name}".lower())
+        before = there.get(f"{CONSTRAINT}{name}".lower())
         if is_same(before, condition):
             continue
         if before is not None:

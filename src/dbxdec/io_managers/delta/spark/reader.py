@@ -14,6 +14,7 @@ from dbxdec.io_managers.delta.spark.commit_files import CommitFiles
 from dbxdec.io_managers.delta.spark.log import History
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import first_line, is_connect, is_gone
+from dbxdec.model.changes import FEED_PROPERTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.spark.log import Detail, SparkTable
 
 _LOOKED_AT = 100
-_FEED = "delta.enableChangeDataFeed"
 
 
 def newest(table: SparkTable, context: InputContext) -> Any:
@@ -173,14 +173,14 @@ class SparkResults(Results[Any]):
 
     def _fed(self, found: Found, whole: Any) -> Any | None:
         """Return the rows of an append by the change data feed; None without a feed, or if it has other columns."""
-        if self._detail.properties.get(_FEED) != "true":
+        if self._detail.properties.get(FEED_PROPERTY) != "true":
             return None
         feed = self._feed(found).where("_change_type = 'insert'")
         return feed.select(*map(quoted, whole.columns)) if set(whole.columns) <= set(feed.columns) else None
 
     def changes(self, found: Found) -> Any:
         """Return the rows of the table's change data feed (Delta protocol, "Change Data Files")."""
-        if self._detail.properties.get(_FEED) != "true":
+        if self._detail.properties.get(FEED_PROPERTY) != "true":
             raise self.no_feed(found)
         feed = self._feed(found)
         columns = [name for name in feed.columns if not name.startswith(("_change_type", "_commit_"))]

@@ -39,7 +39,6 @@ _PROPERTIES = frozenset(
 )
 # Columns with a rule: not null, an expression, an identity, a mapping. A comment is not a rule.
 _RULE = re.compile(r'"(nullable|containsNull|valueContainsNull)":false|"metadata":\{(?!"comment":"[^"\\]*"\}|\})')
-_PARTITION = "partition."
 
 
 def is_plain(table: DeltaTable) -> bool:
@@ -171,7 +170,7 @@ class Replacement:
                 True,
                 now,
                 file["size_bytes"],
-                {name: value_text(file[_PARTITION + name]) for name in partitions},
+                {name: value_text(file[scan.PARTITION + name]) for name in partitions},
             )
             for file in self._replaced().iter_rows(named=True)
         ]
