@@ -367,3 +367,29 @@ def test_a_mistake_of_a_module_hides_no_lines_of_its_classes(tmp_path: Path) -> 
     assert "'overwite'" in said
     assert "`Asked` (src/p/pipelines/m.py:10)" in said
     assert "`Given` (src/p/pipelines/m.py:7)" in said
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "hint"),
+    [
+        ("import sys\nDAY = sys.argv[1]", "IndexError: list index out of range", "make it a parameter of the job"),
+        ("open('rates.csv')", "FileNotFoundError", "read files, services and the keyboard inside a task"),
+        ("input('day? ')", "EOFError", "read files, services and the keyboard inside a task"),
+        ("from p import missing", "cannot import name 'missing' from 'p'", "define `missing` in `p`"),
+        ("from ...p import m", "attempted relative import beyond top-level package", "each further dot"),
+    ],
+)
+def test_what_a_module_can_t_have_at_import_is_said_with_what_to_do(
+    code: str, message: str, hint: str, tmp_path: Path
+) -> None:
+    """The file and the line are those of the author."""
+    said = refused(tmp_path, code, preamble=f"{PREAMBLE}\n")
+    assert said.startswith("src/p/pipelines/m.py:")
+    assert message in said
+    assert hint in said.partition("hint: ")[2]
+
+
+def test_a_module_does_not_see_how_the_build_has_started_it(tmp_path: Path) -> None:
+    """Else a job would name a folder of the build, or take its arguments for those of the author."""
+    code = "import sys\nassert sys.argv == ['dbxdec'], sys.argv\n"
+    assert run(tmp_path, code).jobs.keys() == {"nightly"}

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 _AS_MAIN = "a module must be importable: keep such calls under `if __name__ == '__main__':` or in functions"
 _CIRCLE = "two modules import each other: move what both need into a third one"
+_OUTSIDE = (
+    "the build and every task import the module: read files, services and the keyboard inside a task; a file of the "
+    "package is at `pathlib.Path(__file__).with_name(...)`"
+)
+_RELATIVE = "one dot is the package that the module is in, each further dot the package above it"
+_ARGUMENTS = "the build and the tasks have no such arguments: make it a parameter of the job"
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,14 @@ class Failures:
 
         text = "".join(traceback.format_exception_only(error)).strip()
         joined = JOINING if BundleVariable.__name__ in text else None
-        return [Problem(f"{failed}: {text}", where, joined or _of_environment(error))]
+        return [Problem(f"{failed}: {text}", where, joined or _of_environment(error) or self._of_outside(error))]
+
+    def _of_outside(self, error: BaseException) -> str | None:
+        """Return a hint for what a module can't have when it is imported: files, services, arguments."""
+        if isinstance(error, OSError | EOFError):
+            return _OUTSIDE
+        own = self._own_frames(error)
+        return _ARGUMENTS if isinstance(error, IndexError) and own and "argv" in own[-1][0].f_code.co_names else None
 
     def _not_found(self, missing: str) -> str:
         root, (parent, _, name) = missing.partition(".")[0], missing.rpartition(".")
@@ -92,10 +105,9 @@ class Failures:
         if isinstance(error, ImportError):
             missing = re.search(r"cannot import name '(\w+)'", str(error))
             if missing is None or error.name is None:
-                return None
-            return did_you_mean(missing[1], _public(sys.modules.get(error.name))) or self._beside(
-                error.name, missing[1]
-            )
+                return _RELATIVE if "relative import" in str(error) else None
+            near = did_you_mean(missing[1], _public(sys.modules.get(error.name)))
+            return near or self._beside(error.name, missing[1]) or self._lacks(error.name, missing[1])
         if isinstance(error, AttributeError):
             return did_you_mean(str(error.name), _public(error.obj))
         frames = self._own_frames(error)
@@ -105,6 +117,12 @@ class Failures:
             *(frames[-1][0].f_locals if frames else ()),
         }
         return did_you_mean(str(error.name), known - {error.name})
+
+    def _lacks(self, module: str, name: str) -> str | None:
+        """Return a hint for a name that a module of the project has not."""
+        found = self._elsewhere(name)
+        own = module in self.modules or any(one.startswith(f"{module}.") for one in self.modules)
+        return found or (f"define `{name}` in `{module}`, or correct the name" if own else None)
 
     def _innermost(self, error: BaseException) -> SourceLocation | None:
         """Return the last line of the project's own code in the traceback."""
