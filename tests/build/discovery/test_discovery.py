@@ -393,3 +393,47 @@ def test_a_module_does_not_see_how_the_build_has_started_it(tmp_path: Path) -> N
     """Else a job would name a folder of the build, or take its arguments for those of the author."""
     code = "import sys\nassert sys.argv == ['dbxdec'], sys.argv\n"
     assert run(tmp_path, code).jobs.keys() == {"nightly"}
+
+
+PATHS = """
+import os
+import pathlib
+from dbxdec.io_managers import PolarsDeltaIoManager
+
+HERE = pathlib.Path(__file__).parent
+
+
+@task
+def load(rates: str, names: list[str]) -> str:
+    return (HERE / rates).read_text()
+
+
+@task(io_manager=PolarsDeltaIoManager(str(HERE / "lake")))
+def store():
+    return None
+
+
+@job(tags={"at": __file__})
+def daily(rates: str = str(HERE / "m.py")) -> None:
+    load(rates, [f"file:{HERE}/names.csv"])
+    store()
+    load.override(key="again", io_manager=PolarsDeltaIoManager(os.path.join(os.getcwd(), "x")))("a", ["b"])
+"""
+
+
+def test_a_path_of_the_copy_that_is_imported_is_refused(tmp_path: Path) -> None:
+    """It would be another one in each build, and no run would have it; a constant that a task reads is fine."""
+    said = refused(tmp_path, PATHS)
+    assert [
+        line.partition(" has a path")[0].partition(": ")[2] for line in said.splitlines() if " has a path" in line
+    ] == [
+        "the default of the job parameter `rates`",
+        "`tags` of the job `daily`",
+        "the argument `names` of the task `load`",
+        "the target of the task `store`",
+        "the target of the task `again`",
+    ]
+    assert "only the build has: src/p/pipelines/m.py" in said
+    assert "only the build has: p/pipelines/names.csv" in said
+    assert "only the build has: x/again" in said
+    assert "/dbxdec-" not in said

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import dbxdec
 from dbxdec.authoring import contracting, jobs, recording
 from dbxdec.authoring.definitions import place_of
-from dbxdec.build.discovery import libraries, reproducible, returned
+from dbxdec.build.discovery import libraries, own_paths, reproducible, returned
 from dbxdec.build.discovery.failures import Failures
 from dbxdec.build.discovery.lookups import Lookups
 from dbxdec.build.discovery.modules import module_name
@@ -172,6 +172,8 @@ class _Discovery:
         self._add(contracting.across(self.dags))
         self._add(secrets.mixed_up())
         self.jobs = encode_jobs(self.dags)
+        folder = os.path.dirname(self._spec.root)
+        self._add(own_paths.problems(self.jobs, self.dags, folder, os.getcwd()))
         self._add(secrets.leaked(self.jobs, {job.key: job.source for job in self.dags}))
         self.may_differ = self._compiled.may_differ(only_run - defining)
         # Beside mistakes nobody sees warnings, which could not be told of such jobs: a cycle has no order.
