@@ -109,6 +109,21 @@ def test_today_is_refused_at_any_hour(tmp_path: Path, children: list[str]) -> No
     assert "gives another task `show` when it runs again" in said
 
 
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "day: date = date.today()",
+        "day: dt.datetime = dt.datetime.now()",
+        "day: str = uuid4().hex",
+        "day: list[str] = list(set(NAMES))",
+    ],
+)
+def test_a_default_that_each_import_makes_anew_is_refused(parameter: str, tmp_path: Path, children: list[str]) -> None:
+    """Every run would have the day of the build."""
+    (said,) = found(tmp_path, f"@job\ndef one({parameter}) -> None:\n    show(list(NAMES))")
+    assert said.startswith("@job: the default of the job parameter `day` is another one each time")
+
+
 def test_a_random_value_that_a_nested_task_takes_along_is_refused(tmp_path: Path, children: list[str]) -> None:
     """Each task would have another one."""
     code = """

@@ -84,7 +84,30 @@ def _is_use(step: dis.Instruction, following: dis.Instruction | None) -> bool:
 
 
 def problems(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[Problem]:
-    """Return the problems of tasks that differ between two discoveries of the same files, which are their results."""
+    """Return the problems of jobs that differ between two discoveries of the same files, which are their results."""
+    return [*_of_parameters(first, other), *_of_tasks(first, other)]
+
+
+def _of_parameters(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[Problem]:
+    return [
+        Problem(
+            f"the default of the job parameter `{name}` is another one each time that its module is imported, and all "
+            "runs would have the one of the build",
+            _location(job["source"]),
+            f"let it follow the run, `{name}: dt.date = run_date()`; take a random value from a task, and sort sets",
+            (key,),
+        )
+        for key, job in first["jobs"].items()
+        for name, default in _defaults(job).items()
+        if default != _defaults(other["jobs"].get(key, {"parameters": ()})).get(name)
+    ]
+
+
+def _defaults(job: Mapping[str, Any]) -> dict[str, Any]:
+    return {parameter["name"]: parameter["default"] for parameter in job["parameters"]}
+
+
+def _of_tasks(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[Problem]:
     return [
         Problem(
             f"the body of the job `{key}` gives another task `{task['key']}` when it runs again, with another order of "
@@ -113,5 +136,9 @@ def _place(found: Mapping[str, Any], job: str, task: Mapping[str, Any]) -> Sourc
     called, _ = found["places"].get(job, {}).get(task["key"], (None, None))
     if called is not None:
         return SourceLocation(*called)
-    path, _, line = task["source"].rpartition(":")
+    return _location(task["source"])
+
+
+def _location(source: str) -> SourceLocation:
+    path, _, line = source.rpartition(":")
     return SourceLocation(path, int(line))
