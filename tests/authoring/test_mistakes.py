@@ -219,6 +219,23 @@ def test_a_mistake_is_one_message_and_the_body_goes_on(statement: str, said: str
     assert LINE <= first.where.line < after
 
 
+@pytest.mark.parametrize(
+    ("loop", "used"),
+    [
+        ("while c: pass", "as a truth value"),
+        ("while not (c > 3): pass", "in a comparison"),
+        ("while 3 not in c: pass", "with `in`"),
+        ("while c: c = c + 1", "as a truth value"),
+        ("while not (c.state == 'success'): pass", "in a comparison"),
+    ],
+)
+def test_a_loop_that_waits_for_a_result_ends_and_the_body_goes_on(loop: str, used: str) -> None:
+    """No answer to the condition would end all such loops."""
+    found = build(f"c = count(orders())\n{loop}\nreport(m=3)")
+    assert any(used in problem.message for problem in found)
+    assert "has no parameter `m`" in str(found[-2]) + str(found[-1])
+
+
 def test_a_value_of_the_run_that_python_refuses_says_so() -> None:
     """Where code of others raises an exception over what stands for a value, the hint says what that is."""
     for statement in ("dt.datetime.strptime(day, '%Y')", "__import__('json').dumps([day])"):

@@ -63,6 +63,8 @@ class Node(ABC):
         """Order this task after the task of the proxy `other`. Anything else is noted as a mistake."""
 
 
+_PATIENCE = 10
+
 _current: Recording | None = None
 
 
@@ -113,6 +115,15 @@ def is_first_misuse(value: object) -> bool:
         return True
     _current.first(("misused", where))
     return _current.first(("misused", id(value), where))
+
+
+def is_stuck() -> bool:
+    """Return whether the author's current line has decided by values that don't exist often enough to be a loop.
+
+    `while x:` would never end with the same answer each time.
+    """
+    recorder, where = _current, caller()
+    return recorder is not None and not any(recorder.first(("decided", where, time)) for time in range(_PATIENCE))
 
 
 @contextmanager

@@ -53,7 +53,7 @@ class Reference:
             "as a truth value (`if`, `while`, `and`, `or`, `not`)",
             "decide inside a task that receives it, or branch with `condition(...)`",
         )
-        return True
+        return not recording.is_stuck()
 
     def __iter__(self) -> Iterator[Any]:
         if (count := _unpacked_into(sys._getframe(1))) is not None:
@@ -71,11 +71,11 @@ class Reference:
 
     def __contains__(self, item: object) -> bool:
         self._misused("with `in`", "look inside it in a task")
-        return False
+        return recording.is_stuck()
 
     def _compare(self, other: object) -> bool:
         self._misused("in a comparison", "compare inside a task that receives it, or with `condition(left, op, right)`")
-        return False
+        return recording.is_stuck()
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compare
 
