@@ -194,6 +194,41 @@ def test_what_is_no_function_is_refused_with_what_to_write(given: Any, hint: str
     assert " at 0x" not in problem.message
 
 
+def test_a_decorator_that_is_there_twice_is_one_mistake() -> None:
+    """The task is what it was, so nothing else follows from it."""
+
+    @job
+    def daily() -> None:
+        @task(max_retries=2)
+        @task
+        def one() -> int:
+            return 1
+
+        one()
+
+    (problem,) = daily.build("m").problems
+    assert problem.message == "`one` is a task already"
+    assert problem.hint == "write `@task` once"
+
+
+def test_a_job_of_a_task_or_a_job_is_said_as_such() -> None:
+    """A function is one of both, once."""
+
+    @job
+    def daily() -> None:
+        count(Frame())
+
+    for below, message in (
+        (count, "`count` is a task, so it can't be a job, too"),
+        (daily, "`daily` is a job already"),
+    ):
+        with pytest.raises(AuthoringError) as error:
+            job(below)
+        (problem,) = error.value.problems
+        assert problem.message == message
+        assert problem.hint
+
+
 def test_a_method_is_refused_where_it_is_written() -> None:
     """A method has a parameter that no call gives; a static method is a function like any other."""
     line = here(4)

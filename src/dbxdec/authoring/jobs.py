@@ -364,9 +364,8 @@ def job(
 
     def decorate(fn: Callable[..., Any]) -> Any:
         if getattr(fn, "__code__", None) is None:
-            hint = f"name a job with `@job(key={fn!r})`" if isinstance(fn, str) else "put it above a `def`"
-            recording.refuse([Problem(f"@job takes a function, but got {shown(fn)}", where, hint)])
-            return spoiled()
+            recording.refuse([_unfit_function(fn, where)])
+            return fn if isinstance(fn, Job) else spoiled()
         if fn.__code__.co_flags & (0x20 | 0x80 | 0x200):  # as in `@task`
             message = (
                 f"the job `{fn.__name__}` is a generator or `async def`, whose body does not run when it is called"
@@ -377,6 +376,20 @@ def job(
         return Job(fn, options)
 
     return decorate if fn is None else decorate(fn)
+
+
+def _unfit_function(fn: Any, where: SourceLocation) -> Problem:
+    """Return why what is below `@job` can't be a job."""
+    if isinstance(fn, Job):
+        return Problem(f"`{fn.fn.__name__}` is a job already", where, "write `@job` once")
+    if isinstance(fn, Task):
+        return Problem(
+            f"`{fn.__name__}` is a task, so it can't be a job, too",
+            where,
+            f"remove `@job`, and call the task in the body of a job: `{fn.__name__}(...)`",
+        )
+    hint = f"name a job with `@job(key={fn!r})`" if isinstance(fn, str) else "put it above a `def`"
+    return Problem(f"@job takes a function, but got {shown(fn)}", where, hint)
 
 
 def _unfit(key: Any, cluster: Any, environment: Any, io_manager: Any, on_failure: Any) -> Iterator[Problem]:

@@ -287,7 +287,7 @@ def task(
     def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
         if (problem := _unfit(fn)) is not None:
             recording.refuse([problem])
-            return spoiled()  # type: ignore[no-any-return]
+            return fn if isinstance(fn, Task) else spoiled()
         made = Task(fn, options, seen_by(fn))
         if (recorder := recording.current()) is not None:
             recorder.define(made)
@@ -310,6 +310,8 @@ def _unfit(fn: Any) -> Problem | None:
             hint = f"name a task with `@task(key={fn!r})`"
         elif isinstance(fn, functools.partial):
             what, hint = f"a partial of {shown(fn.func)}", "write a `def` that calls it"
+        elif isinstance(fn, Task):
+            return Problem(f"`{fn.__name__}` is a task already", recording.caller(), "write `@task` once")
         elif hasattr(fn, "__wrapped__"):
             what = f"a `{type(fn).__name__}`, which a decorator made from {shown(fn)}"
             hint = "below `@task`, use only decorators that return a function"
