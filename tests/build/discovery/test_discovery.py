@@ -395,6 +395,47 @@ def test_a_module_does_not_see_how_the_build_has_started_it(tmp_path: Path) -> N
     assert run(tmp_path, code).jobs.keys() == {"nightly"}
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("from helpers import clean", {"helpers": "the wheel has `p.pipelines.helpers`"}),
+        ("import measures_of.days as days", {"measures-of": "the wheel has `p.measures_of`"}),
+        ("import pipelines.helpers", {"pipelines": "the wheel has `p.pipelines`"}),
+        ("from p.pipelines import acme", {}),
+        ("from .helpers import clean", {}),
+        ("import acme_lake", {}),
+    ],
+)
+def test_an_absent_module_that_the_project_has_elsewhere_is_told(
+    code: str, said: dict[str, str], tmp_path: Path
+) -> None:
+    """A script finds modules beside it; an installed package does not, and a placeholder would hide that."""
+    modules = {
+        "p/pipelines/helpers.py": "clean = 1",
+        "p/pipelines/acme.py": "import acme",  # a source, named as the package of others that it imports
+        "p/measures_of/__init__.py": "",
+        "p/measures_of/days.py": "",
+        "p/pipelines/m.py": f"{PREAMBLE}{code}\n{JOB}",
+    }
+    needs = discover(files_of(tmp_path, modules), project="p", version="1").needs
+    assert needs.keys() == said.keys()
+    for name, problem in needs.items():
+        assert said[name] in problem.message
+        assert str(problem.where) == "src/p/pipelines/m.py:3"
+
+
+@pytest.mark.parametrize("code", ["from src.p import helpers", "import src.p.helpers", "from src.p.helpers import a"])
+def test_a_package_that_is_named_by_its_folder_is_refused(code: str, tmp_path: Path) -> None:
+    """In the tree it is found there, where the working directory is on the path; the wheel has no `src`."""
+    modules = {"p/helpers.py": "a = 1", "p/pipelines/m.py": f"{PREAMBLE}{code}\n{JOB}"}
+    with pytest.raises(DiscoveryError) as error:
+        discover(files_of(tmp_path, modules), project="p", version="1")
+    (problem,) = error.value.problems
+    assert str(problem.where) == "src/p/pipelines/m.py:3"
+    assert "No module named 'src.p'" in problem.message
+    assert problem.hint == "the wheel has the package without the folder: write `p` instead of `src.p`"
+
+
 PATHS = """
 import os
 import pathlib

@@ -26,7 +26,7 @@ from dbxdec.authoring.definitions import place_of
 from dbxdec.build.discovery import libraries, own_paths, reproducible, returned
 from dbxdec.build.discovery.failures import Failures
 from dbxdec.build.discovery.lookups import Lookups
-from dbxdec.build.discovery.modules import module_name
+from dbxdec.build.discovery.modules import by_folder, module_name
 from dbxdec.build.discovery.names import UndefinedNames
 from dbxdec.build.discovery.sources import Sources
 from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, Progress, Spec, form_of
@@ -54,7 +54,8 @@ def main(argv: list[str]) -> None:
     sys.argv = ["dbxdec"]
     sys.path.insert(0, spec.root)
     importlib.invalidate_caches()
-    finder = StandInFinder(Path(spec.root), frozenset(_module_names(spec.sources)), frozenset(spec.unshipped))
+    own = frozenset(_module_names(spec.sources))
+    finder = StandInFinder(Path(spec.root), own, frozenset(spec.unshipped), by_folder(spec.sources))
     if spec.stand_ins:
         sys.meta_path.append(finder)
     if spec.rewritten:
@@ -121,7 +122,7 @@ class _Discovery:
     def __init__(self, spec: Spec, finder: StandInFinder) -> None:
         self._spec = spec
         self._finder = finder
-        self._failures = Failures(spec.root, frozenset(_module_names(spec.sources)))
+        self._failures = Failures(spec.root, frozenset(_module_names(spec.sources)), by_folder(spec.sources))
         self._imports = _Imports(frozenset(spec.modules))
         self._ours = re.compile(re.escape(spec.root + os.sep) + r"([^\s:\"']+?\.py\b|[^\s:\"']+)")
         self.problems: list[Problem] = []
@@ -167,6 +168,8 @@ class _Discovery:
             defining |= {one.__code__ for one in names.defining(job.fn)}
             for key, task in built.tasks.items():
                 only_run |= {one.__code__ for one, _ in names.reached(key, task)}
+        for library, problem in self._finder.mistakable.items():
+            self.needs.setdefault(library, replace(problem, where=self._map_place(problem.where)))
         Progress().note(self._spec.progress)
         self._add(checks.check(self.dags))
         self._add(contracting.across(self.dags))

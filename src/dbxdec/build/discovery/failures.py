@@ -6,7 +6,7 @@ import builtins
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,13 @@ _ARGUMENTS = "the build and the tasks have no such arguments: make it a paramete
 class Failures:
     """Explains exceptions.
 
-    `root` is the folder of the imported files, and `modules` the names of the project's modules.
+    `root` is the folder of the imported files, `modules` the names of the project's modules, and `by_folder` its
+    packages by their places in the tree.
     """
 
     root: str
     modules: frozenset[str]
+    by_folder: Mapping[str, str]
 
     def explained(self, module: str, error: BaseException) -> list[Problem]:
         """Return the problems to report if the import of `module` ended with `error`."""
@@ -70,6 +72,9 @@ class Failures:
         return _ARGUMENTS if isinstance(error, IndexError) and own and "argv" in own[-1][0].f_code.co_names else None
 
     def _not_found(self, missing: str) -> str:
+        for written, shipped in self.by_folder.items():
+            if written == missing or written.startswith(f"{missing}."):
+                return f"the wheel has the package without the folder: write `{shipped}` instead of `{written}`"
         root, (parent, _, name) = missing.partition(".")[0], missing.rpartition(".")
         if any(own.partition(".")[0] == root for own in self.modules):
             rules = "check .gitignore and the build's include and exclude"

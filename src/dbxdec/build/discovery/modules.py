@@ -10,7 +10,7 @@ from dbxdec.errors import DiscoveryError, Problem, did_you_mean
 from dbxdec.support.files import write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 _DEFAULT = "pipelines"
@@ -30,6 +30,20 @@ def module_name(path: str) -> str | None:
     if parts[-1] == "__init__":
         parts.pop()
     return ".".join(parts) if parts and all(part.isidentifier() for part in parts) else None
+
+
+def by_folder(sources: Mapping[str, str]) -> dict[str, str]:
+    """Return the packages of the wheel by their places in the tree, as in `import src.shop`, where these differ.
+
+    `sources` maps paths in the wheel to paths in the project.
+    """
+    found = {}
+    for path, source in sources.items():
+        shipped, written = module_name(path), module_name(source)
+        if shipped and written and written.endswith(f".{shipped}"):
+            top = shipped.partition(".")[0]
+            found[f"{written.removesuffix(shipped)}{top}"] = top
+    return found
 
 
 def hidden(paths: Iterable[str]) -> dict[str, str]:

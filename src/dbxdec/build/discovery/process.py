@@ -60,7 +60,8 @@ class Discovered:
     imported: tuple[str, ...] = ()
     """Files of modules that are neither the project's nor installed, on which the jobs may depend."""
     needs: Mapping[str, Problem] = field(default_factory=dict)
-    """Libraries that tasks need for their frames, with what to say where nothing brings them."""
+    """Libraries that tasks need for their frames, or that modules seem to import, with what to say where nothing
+    brings them."""
 
 
 def discover(

@@ -19,13 +19,13 @@ from dbxdec.authoring import recording
 from dbxdec.authoring.jobs import Job
 from dbxdec.authoring.references import Reference, Spoiled
 from dbxdec.authoring.tasks import Task
-from dbxdec.errors import Problem, StandInError
+from dbxdec.errors import Problem, SourceLocation, StandInError
 from dbxdec.model.contracts import LIBRARIES, STAND_IN_BASE, STAND_IN_ITEM
 from dbxdec.model.literals import STAND_IN_NAME
 from dbxdec.model.mistakes import refuse, spoiled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from importlib.abc import Loader, MetaPathFinder
     from types import FrameType
 
@@ -229,17 +229,24 @@ class StandInModule(ModuleType):
 class StandInFinder(_Finder):
     """The last finder, for modules that no other finder has and that the project's own files import."""
 
-    def __init__(self, root: Path, own: frozenset[str], unshipped: frozenset[str]) -> None:
+    def __init__(
+        self, root: Path, own: frozenset[str], unshipped: frozenset[str], by_folder: Mapping[str, str] | None = None
+    ) -> None:
         self._root = str(root)
         self._own = own
+        self._by_folder = by_folder or {}
         self._unshipped = unshipped
         self.used: set[str] = set()
+        self.mistakable: dict[str, Problem] = {}
+        """What to say of absent modules with the name of one of the project, by the dependency that has them."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         root = fullname.partition(".")[0]
         if root in sys.stdlib_module_names or fullname in self._own or fullname in self._unshipped:
+            return None
+        if fullname in self._by_folder:
             return None
         parent = sys.modules.get(fullname.rpartition(".")[0])
         if parent is None and root in self._own:
@@ -249,6 +256,8 @@ class StandInFinder(_Finder):
         if not isinstance(parent, StandInModule) and not self._imported_by_project():
             return None
         self.used.add(root if parent is None else fullname)
+        if parent is None and (frame := self._importing()) is not None:
+            self._compare(root, frame)
         return ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -261,14 +270,40 @@ class StandInFinder(_Finder):
 
     def _imported_by_project(self) -> bool:
         """Return whether the running import statement is in a file of the project."""
+        frame = self._importing()
+        return frame is not None and frame.f_code.co_filename.startswith(self._root)
+
+    def _importing(self) -> FrameType | None:
+        """Return the frame of the running import statement."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and _is_import_machinery(frame):
             frame = frame.f_back
-        return frame is not None and frame.f_code.co_filename.startswith(self._root)
+        return frame
+
+    def _compare(self, name: str, frame: FrameType) -> None:
+        """Note a module that the project has in the package of the importing module, or in one above it."""
+        importing = str(frame.f_globals.get("__name__"))
+        packages = {parent for own in self._own for parent in _parents(own)}
+        near = [f"{parent}.{name}" for parent in _parents(importing)]
+        found = next((own for own in near if own in self._own or own in packages), None)
+        if found is None or found == importing:  # `shop.sources.stripe` is where `import stripe` belongs
+            return
+        self.mistakable[name.lower().replace("_", "-")] = Problem(
+            f"`{name}` is not installed, and no dependency of the project has that name, but the wheel has `{found}`",
+            SourceLocation.of_frame(frame),
+            f"import a module of the project by its whole name, `{found}`; name a package of others in "
+            "[project.dependencies]",
+        )
 
     def listed(self) -> list[str]:
         """Return the absent modules, without submodules of another absent one."""
         return sorted(name for name in self.used if not any(name.startswith(f"{other}.") for other in self.used))
+
+
+def _parents(module: str) -> list[str]:
+    """Return the packages that a module is in, the innermost first."""
+    parts = module.split(".")
+    return [".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
 
 
 def _is_import_machinery(frame: FrameType) -> bool:
