@@ -539,6 +539,12 @@ class TestRefused:
             (jobs_with(tags={"a": 1}), "`tags['a']` is 1 (int), not a string"),
             (jobs_with(schedule={"timezone_id": "UTC"}), "`schedule.quartz_cron_expression` is missing"),
             (jobs_with(schedule=3), "not a dict with the fields of CronSchedule"),
+            (
+                jobs_with(schedule="0 0 * * *"),
+                'write `{"quartz_cron_expression": ..., "timezone_id": ...}`; it may have',
+            ),
+            (jobs_with(continuous=True), "its fields are"),
+            (jobs_with(tags=["a"]), 'write `{"name": "value"}`'),
             (jobs_with(queue={"enabled": "yes"}), "`queue.enabled` is 'yes' (str), not True or False"),
             (jobs_with(performance_target="STANDRD"), "did you mean `STANDARD`?"),
             (jobs_with(git_source={"git_url": "x", "git_provider": "gitHub"}), "git_source"),

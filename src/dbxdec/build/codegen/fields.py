@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _WHOLE_REFERENCE = re.compile(r"\$\{[^}]+\}")
 _NAMES = {str: "a string", int: "an integer", float: "a number", bool: "True or False"}
 
+_MOST_NAMED = 12
+
 Finding = tuple[str, str | None]
 
 
@@ -68,7 +70,7 @@ def _check_one(kind: Any, value: Any, path: str) -> Iterator[Finding]:
             yield from _check(args[0], item, f"{path}[{i}]")
     elif origin is dict:
         if not isinstance(value, dict):
-            yield _wrong(path, value, "a dict")
+            yield _wrong(path, value, "a dict", 'write `{"name": "value"}`' if _members(args[1]) == (str,) else None)
             return
         for key, item in value.items():
             yield from _check(args[1], item, f"{path}[{key!r}]")
@@ -83,7 +85,7 @@ def _check_one(kind: Any, value: Any, path: str) -> Iterator[Finding]:
 
 def _check_fields(kind: Any, value: Any, path: str) -> Iterator[Finding]:
     if not isinstance(value, dict):
-        yield _wrong(path, value, f"a dict with the fields of {kind.__name__}")
+        yield _wrong(path, value, f"a dict with the fields of {kind.__name__}", _example(kind))
         return
     hints = _hints(kind)
     required = _required(kind)
@@ -103,6 +105,18 @@ def _check_fields(kind: Any, value: Any, path: str) -> Iterator[Finding]:
     for name in required:
         if name not in value and name not in meant:
             yield f"`{path}.{name}` is missing".replace("`.", "`"), None
+
+
+def _example(kind: Any) -> str | None:
+    """Return the fields that a dict of this kind has: the required ones as they are written, then the others."""
+    required, names = _required(kind), sorted(_hints(kind))
+    if len(names) > _MOST_NAMED:
+        return None
+    shown = ", ".join(f'"{name}": ...' for name in required)
+    others = [name for name in names if name not in required]
+    if not required:
+        return f"its fields are {', '.join(names)}"
+    return f"write `{{{shown}}}`" + (f"; it may have {', '.join(others)}" if others else "")
 
 
 @functools.cache
