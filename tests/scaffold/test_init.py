@@ -271,6 +271,14 @@ class TestNewProject:
             "prod": "abfss://c@a.dfs.core.windows.net/x/prod",
         }
 
+    def test_a_lake_that_is_there_stays_and_that_is_said(self, tmp_path: Path) -> None:
+        """The option does not vanish without a word."""
+        assert init(tmp_path, "shop").code == 0
+        before = tree(tmp_path / "shop")
+        again = init(tmp_path / "shop", "--lake-root", "s3://b/x/")
+        assert "by hand: databricks.yml: --lake-root changes no value that is there: write s3://b/x as" in again.output
+        assert tree(tmp_path / "shop") == before
+
     @pytest.mark.slow
     def test_it_is_as_an_edit_would_have_it(self, tmp_path: Path) -> None:
         """Run again in a project that it has made, with and without options, nothing changes."""

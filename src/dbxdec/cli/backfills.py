@@ -68,7 +68,7 @@ def command(context: click.Context, as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("number", metavar="ID", default="last")
+@click.argument("number", metavar="[ID]", default="last")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def show(number: str, as_json: bool) -> None:
     """Show the backfill ID, by default the last one: its keys, and how their runs have ended."""
@@ -92,7 +92,7 @@ def show(number: str, as_json: bool) -> None:
 
 
 @command.command("resume")
-@click.argument("number", metavar="ID", default="last")
+@click.argument("number", metavar="[ID]", default="last")
 @click.option("--yes", "-y", is_flag=True, help="Begin without asking.")
 def resume(number: str, yes: bool) -> None:
     """Go on with the backfill ID, by default the last one: the same command, without what it has done."""
@@ -104,7 +104,7 @@ def resume(number: str, yes: bool) -> None:
 
 
 @command.command("cancel")
-@click.argument("number", metavar="ID", default="last")
+@click.argument("number", metavar="[ID]", default="last")
 def cancel(number: str) -> None:
     """Stop the backfill ID, by default the last one. On the platform its runs that are at work are cancelled."""
     here = home()

@@ -262,5 +262,5 @@ def find(here: Path, name: str) -> Record:
     found = there[:1] if name == "last" else [record for record in there if str(record.id) == name]
     if not found:
         said = f"those kept are up to {there[0].id}" if there else "`dbxdec backfill JOB` makes one"
-        raise RunError(f"no backfill {name} is kept here", hint=said)
+        raise RunError(f"no backfill{'' if name == 'last' else f' {name}'} is kept here", hint=said)
     return found[0]

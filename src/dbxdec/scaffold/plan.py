@@ -337,6 +337,13 @@ def _bundle(making: _Making, project: _Project, asked: Asked, *, needs_lake: boo
     edited = bundle.edit(found, text, wanted)
     making.change(path, text, edited.text)
     making.notes += edited.notes
+    if asked.lake_root is not None and lake_root is None:
+        making.notes.append("--lake-root changes nothing: no pipeline uses the bundle variable `lake_root`")
+    elif asked.lake_root is not None and not any(str(lake_root) in told for told in (edited.text, *edited.notes)):
+        making.notes.append(
+            f"{os.path.relpath(path, making.root)}: --lake-root changes no value that is there: write {lake_root} as "
+            f"`lake_root`, or {lake_root}/<target> in each target"
+        )
 
 
 def _loader(making: _Making, top: Path, folder: str) -> None:
