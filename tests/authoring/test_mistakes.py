@@ -172,6 +172,8 @@ MISTAKES = {
     "a parameter that is not None": ("y = 1 if n is not None else 2", "`n` is compared with None by `is`"),
     "what stands for a value": ("report.override(key='r')(f'{[day]}')", "was made from a value that exists only when"),
     "a variable as it shows itself": ("report.override(key='r')(repr(root))", "was made from a value that exists only"),
+    "a secret that is joined": ("ingest.override(key='i')('Bearer ' + password)", "is used as a string, which it is not"),
+    "a secret that is joined first": ("ingest.override(key='i')(password + '@')", "or call `.value()` inside a task"),
     "a secret's value": ("print(secret('a', 'b').value())", "is read while the pipeline is defined"),
     "a parameter in a dict of a task": ("kept = {'n': n}\n@task\ndef inner() -> None: print(kept['n'])\ninner()", "`inner` uses `kept`, with the job parameter `n`"),
     "a result in a function of a task": ("def other_one(): return x\n@task\ndef inner() -> None: other_one()\ninner()", "`other_one` uses `x`, with the result of the task `orders`"),

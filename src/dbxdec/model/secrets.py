@@ -54,6 +54,15 @@ class Secret:
             f"{self!r} has no value while the pipeline is defined: pass it as it is, not inside an f-string"
         )
 
+    @forgiving()
+    def _not_a_string(self, *_: object) -> Any:
+        raise TypeError(
+            f"{self!r} is used as a string, which it is not: pass it to a task as it is, which gets the value; or call "
+            "`.value()` inside a task"
+        )
+
+    __add__ = __radd__ = _not_a_string
+
     @property
     def reference(self) -> str:
         """The secret as the platform's own fields spell it: `{{secrets/scope/key}}`."""
