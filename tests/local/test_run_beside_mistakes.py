@@ -107,6 +107,17 @@ def test_the_job_runs_and_the_mistakes_are_said(project: Project) -> None:
     assert all(str(run.head["build_id"]).startswith(UNBUILT) for run in runs)
 
 
+def test_a_module_that_is_not_installed_is_told_before_the_run(project: Project) -> None:
+    """A traceback of the first task alone would not say what to do."""
+    project.write(
+        "src/shop/pipelines/bad.py", "import acme_lake\n" + HEAD + "@job\ndef other() -> None:\n    count()\n"
+    )
+    failed = dbxdec(project, "run", "other")
+    assert failed.code == 1
+    assert "not installed here: acme_lake; a task whose module imports it fails on this machine" in failed.err
+    assert "hint: install what the project depends on" in failed.err
+
+
 @pytest.mark.slow
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("command", ["show", "graph"])

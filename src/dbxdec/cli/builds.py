@@ -8,6 +8,7 @@ import click
 
 from dbxdec.build.freshness import project_root
 from dbxdec.cli import source
+from dbxdec.cli.console import say
 from dbxdec.errors import ManifestError, Problem, did_you_mean, listed
 from dbxdec.local import builds, ledger
 from dbxdec.runtime.installed import find_manifest, installed_manifests
@@ -46,6 +47,11 @@ def _of_project(here: Path, job: str) -> tuple[Build, str] | None:
     files = [(file.path, file.origin, file.source) for file in made.files]
     build = builds.of_files(files, made.content, made.manifest, made.payload, ledger.copies(here))
     source.say_left_out(made)
+    if absent := made.discovered.stand_ins:
+        say(
+            f"not installed here: {', '.join(absent)}; a task whose module imports it fails on this machine\n"
+            "    hint: install what the project depends on, as with `pip install -e .`"
+        )
     return build, f"`{job}` of a tree that can't be built" if made.left_out else "the tree"
 
 
