@@ -16,6 +16,7 @@ from dbxdec.errors import DbxdecError, RunError
 from dbxdec.local.parameters import check_parameters, variables_of
 from dbxdec.model import storage_paths
 from projects import Project, Result, shop
+from running import dbxdec
 
 SALES = "src/shop/pipelines/sales.py"
 DBXDEC = Path(sys.executable).parent / "dbxdec"
@@ -336,6 +337,19 @@ class TestVariables:
         project.edit("databricks.yml", "resources/*.yml", "conf/*.yml")
         project.edit("databricks.yml", "  lake:\n", "  other:\n")
         assert_fine(project)
+
+    def test_a_bundle_that_would_deploy_nothing_is_a_note_of_check(self, project: Project) -> None:
+        """It may be meant so, but a deploy without the jobs would say nothing."""
+        assert bundlechecks.passed_over(project.root, "resources/dbxdec.yml") is None
+        assert bundlechecks.passed_over(project.root, None) is not None
+        project.edit("databricks.yml", "resources/*.yml", "conf/*.yml")
+        shown = dbxdec(project, "check")
+        assert shown.code == 0
+        assert "note: a deploy of databricks.yml has no jobs of this project: nothing under `include`" in shown.err
+        assert "matches resources/dbxdec.yml" in shown.err
+        assert "write `include: [resources/*.yml]`" in shown.err
+        project.edit("databricks.yml", "bundle:", 'python: {resources: ["resources:load_resources"]}\nbundle:')
+        assert bundlechecks.passed_over(project.root, "resources/dbxdec.yml") is None
 
     def test_a_bundle_above_the_project(self, tmp_path: Path) -> None:
         """The bundle may be above the project, in the same repository."""

@@ -124,16 +124,37 @@ def _of_sound(bundle: Bundle, root: Path, jobs: Sequence[Job]) -> Found:
     return Found(tuple(errors), tuple(problem for is_error, problem in placed if not is_error))
 
 
+def passed_over(root: Path, resources: str | None) -> Problem | None:
+    """Return a note of a bundle around the project at `root` that does not take its jobs, which may be meant so."""
+    bundle = _nearest(root)
+    if bundle is None or takes_in(bundle, root, resources) or takes_in(bundle, root, None):
+        return None
+    name = _relative(bundle.main.path, root)
+    if resources is None:
+        hint = 'under `python` write `resources: ["dbxdec.bundle:load_resources"]`'
+        return Problem(f"a deploy of {name} has no jobs of this project: it takes none from Python", None, hint)
+    file = Path(os.path.relpath(root / resources, bundle.root)).as_posix()
+    return Problem(
+        f"a deploy of {name} has no jobs of this project: nothing under `include` matches {file}",
+        None,
+        f"write `include: [{Path(file).parent.joinpath('*' + Path(file).suffix).as_posix()}]`; `dbxdec init` adds it",
+    )
+
+
 def _around(root: Path, resources: str | None) -> Bundle | None:
     """Return the bundle that has the jobs of the project at `root`, or None if no bundle can be read."""
+    bundle = _nearest(root)
+    return bundle if bundle is not None and takes_in(bundle, root, resources) else None
+
+
+def _nearest(root: Path) -> Bundle | None:
     path = bundlefile.find(root)
     if path is None:
         return None
     try:
-        bundle = bundlefile.load(path)
+        return bundlefile.load(path)
     except ConfigError:
         return None  # the bundle's CLI reports it
-    return bundle if takes_in(bundle, root, resources) else None
 
 
 def takes_in(bundle: Bundle, root: Path, resources: str | None) -> bool:

@@ -56,7 +56,8 @@ def command(as_json: bool, github: bool) -> None:
         errors, mistaken = error.problems, error
         code = code_of(error)
     else:
-        warnings, notes = found.warnings, [*_absent(found.absent), *found.notes, *_notes(found.manifest.jobs)]
+        warnings = found.warnings
+        notes = [*_absent(found.absent), *found.notes, *_notes(found.manifest.jobs), *_passed_over(Path.cwd())]
         jobs = found.manifest.raw_jobs
         counts = {"jobs": len(jobs), "tasks": sum(len(job["tasks"]) for job in jobs.values())}
     in_bundle = _of_bundle(Path.cwd(), found.manifest if found else None, mistaken)
@@ -101,6 +102,18 @@ def _notes(jobs: Sequence[Job]) -> list[Problem]:
                 )
             )
     return found
+
+
+def _passed_over(folder: Path) -> list[Problem]:
+    """Return a note when the bundle around the project does not take its jobs: a deploy would say nothing."""
+    from dbxdec.build import bundlechecks, config, freshness
+
+    root = freshness.project_root(str(folder))
+    settings, _ = config.sound(Path(root, "pyproject.toml")) if root is not None else (None, ())
+    if root is None or settings is None:
+        return []
+    note = bundlechecks.passed_over(Path(root), settings.resources)
+    return [] if note is None else [note]
 
 
 def _absent(modules: Sequence[str]) -> list[Problem]:
