@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dbxdec.build.discovery.modules import hidden, left_out, pipeline_modules
 from dbxdec.build.tree import read_tree
-from dbxdec.errors import DbxdecError
+from dbxdec.errors import DbxdecError, DiscoveryError
 from projects import Project, shop
 
 DBXDEC = Path(sys.executable).parent / "dbxdec"
@@ -206,3 +206,14 @@ def test_a_module_of_the_name_of_one_of_pythons_is_refused_and_misleads_nobody(p
         ("src/json.py", f"the module `json` {why}"),
         ("src/queue.py", f"the module `queue` {why}"),
     ]
+
+
+def test_a_wheel_without_modules_is_told_from_one_without_pipelines() -> None:
+    """A misspelt `packages` leaves all out; another name for the pipelines would not help."""
+    with pytest.raises(DiscoveryError) as empty:
+        pipeline_modules(["README.md"], None)
+    assert "the wheel has no Python module" in str(empty.value)
+    assert "`packages` under [tool.hatch.build.targets.wheel]" in str(empty.value)
+    with pytest.raises(DiscoveryError) as without:
+        pipeline_modules(["shop/__init__.py"], None)
+    assert "no package `<package>.pipelines`" in str(without.value)

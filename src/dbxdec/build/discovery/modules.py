@@ -61,11 +61,18 @@ def pipeline_modules(paths: Iterable[str], named: Sequence[str] | None) -> list[
 
     Raises DiscoveryError for a name that is not in the wheel, and if there is nothing to import.
     """
+    paths = list(paths)
     modules = {name for path in paths if (name := module_name(path))}
     packages = {name.rpartition(".")[0] for name in modules} - {""}
     known = modules | packages | {part for name in packages for part in _parents(name)}
     if named is None:
         roots = [name for name in known if name.count(".") >= 1 and name.rpartition(".")[2] == _DEFAULT]
+        if not any(path.endswith(".py") for path in paths):
+            raise DiscoveryError(
+                "the wheel has no Python module",
+                hint="name the folder of the package, `packages` under [tool.hatch.build.targets.wheel], and look for "
+                "a rule of .gitignore that matches it",
+            )
         if not roots:
             raise DiscoveryError(
                 "the wheel has no package `<package>.pipelines`, where dbxdec looks for pipelines",
