@@ -271,6 +271,26 @@ class TestNewProject:
             "prod": "abfss://c@a.dfs.core.windows.net/x/prod",
         }
 
+    def test_projects_of_one_bundle_have_first_jobs_of_their_own(self, tmp_path: Path) -> None:
+        """A bundle has each key once, and the tables of its projects lie below one `lake_root`."""
+        (tmp_path / ".git").mkdir()
+        (tmp_path / "databricks.yml").write_text("bundle:\n  name: all\n")
+        assert "dbxdec run hello " in init(tmp_path, "services/shop").output
+        said = init(tmp_path, "services/billing").output
+        assert "dbxdec run billing_hello " in said
+        made = tree(tmp_path / "services/billing")
+        assert b"def billing_hello(" in made["src/billing/pipelines/hello.py"]
+        assert b'lake.table("billing_hello/greetings")' in made["src/billing/pipelines/hello.py"]
+        assert b"import billing_hello, greetings" in made["tests/test_hello.py"]
+        assert b"dbxdec run billing_hello  " in made["README.md"]
+        assert "nothing else to do" in init(tmp_path / "services/billing").output
+        assert tree(tmp_path / "services/billing") == made
+
+    def test_a_job_hello_of_the_bundle_keeps_its_key(self, tmp_path: Path) -> None:
+        """The first job would be a second one of that key."""
+        (tmp_path / "databricks.yml").write_text("bundle: {name: shop}\nresources: {jobs: {hello: {name: x}}}\n")
+        assert "dbxdec run shop_hello" in init(tmp_path, "--name", "shop").output
+
     def test_a_lake_that_is_there_stays_and_that_is_said(self, tmp_path: Path) -> None:
         """The option does not vanish without a word."""
         assert init(tmp_path, "shop").code == 0

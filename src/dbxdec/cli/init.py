@@ -93,10 +93,11 @@ def _show(text: str) -> None:
 
 
 def _next(found: Plan, folder: Path) -> None:
-    run, build = ("uv run dbxdec run hello", "uv build --wheel") if found.uv else ("dbxdec run hello", "dbxdec bundle")
+    run = f"dbxdec run {found.hello}"
+    run, build = (f"uv run {run}", "uv build --wheel") if found.uv else (run, "dbxdec bundle")
     steps = [
         *([(f"cd {folder}", "")] if folder != Path() else []),
-        *([(run, "runs the first pipeline on this machine")] if found.has_hello else []),
+        *([(run, "runs the first pipeline on this machine")] if found.hello else []),
         *([found.test] if found.test else []),
         (build, "makes the wheel and the job definitions"),
         ("databricks bundle deploy", "deploys both; first put your storage into databricks.yml: lake_root"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.build import bundlefile, config, unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, Problem
 from dbxdec.records import dataclass
-from dbxdec.scaffold import bundle, ignore, layout, pyproject, templates, tests
+from dbxdec.scaffold import bundle, first, ignore, layout, pyproject, templates, tests
 from dbxdec.support import documents
 from dbxdec.support.forms import at, table
 
@@ -53,14 +53,15 @@ class Plan:
     """All that is to be done in the project at `root`. `notes` are for a person to do by hand.
 
     `repository` is the top of the git repository that the project is in; `uv` is whether the project's environment is
-    uv's. `test` is the command that runs the first test, if there is one, and what to say of it.
+    uv's. `hello` is the key of the first job, if there is one; `test` is the command that runs the first test, if there
+    is one, and what to say of it.
     """
 
     root: Path
     repository: Path | None
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
-    has_hello: bool
+    hello: str | None
     uv: bool
     test: tuple[str, str] | None
 
@@ -117,6 +118,7 @@ def plan(folder: Path, asked: Asked) -> Plan:
     has_hello = (root / project.package.folder / layout.PIPELINES / "hello.py").is_file()
     has_pipelines = project.settings.pipelines is not None or layout.has_pipelines(root, project.package)
     needs_hello = not has_hello and not has_pipelines
+    key = first.key_of(root, project.package)
     needs_lake = needs_hello or layout.mentions(root, project.package, "lake_root")
     pydabs = asked.pydabs or project.settings.resources is None
     uses_uv = _uses_uv(root, project, asked)
@@ -130,13 +132,14 @@ def plan(folder: Path, asked: Asked) -> Plan:
     made = [] if pydabs else [str(project.settings.resources), unbuilt.marker_of(str(project.settings.resources))]
     _ignore(making, ["dist/", ".dbxdec/", *lake, *made])
     if needs_hello:
-        _hello(making, project, asked)
+        _hello(making, project, asked, key)
     making.problems += _unwritable(making)
     if making.problems:
         raise ConfigError(making.problems)
     top = next((place for place in (root, *root.parents) if (place / ".git").exists()), None)
     runs = tests.command(project.hatch, uses_uv=uses_uv) if is_tested else None
-    return Plan(root, top, tuple(making.changes), tuple(making.notes), has_hello or needs_hello, uses_uv, runs)
+    hello = key if has_hello or needs_hello else None
+    return Plan(root, top, tuple(making.changes), tuple(making.notes), hello, uses_uv, runs)
 
 
 def _project(making: _Making, asked: Asked) -> _Project | None:
@@ -369,7 +372,7 @@ def _ignore(making: _Making, paths: list[str]) -> None:
     making.change(path, before, ignore.add(before or "", paths, "# Made by builds and runs of dbxdec."))
 
 
-def _hello(making: _Making, project: _Project, asked: Asked) -> None:
+def _hello(making: _Making, project: _Project, asked: Asked, key: str) -> None:
     package = project.package
     folder = f"{package.folder}/{layout.PIPELINES}"
     if project.is_new:
@@ -377,12 +380,13 @@ def _hello(making: _Making, project: _Project, asked: Asked) -> None:
             "name": project.name,
             "package": package,
             "resources": None if asked.pydabs else project.settings.resources,
+            "job": key,
         }
         making.add("README.md", templates.render("README.md", **names, **_requirements(asked.version)))
     making.add(f"{package.folder}/__init__.py", "")
     making.add(f"{folder}/__init__.py", "")
-    making.add(f"{folder}/hello.py", templates.render("hello.py"))
-    making.add(tests.place(project.document), templates.render("test_hello.py", package=package))
+    making.add(f"{folder}/hello.py", templates.render("hello.py", job=key))
+    making.add(tests.place(project.document), templates.render("test_hello.py", package=package, job=key))
 
 
 def _requirements(version: str) -> dict[str, str]:
