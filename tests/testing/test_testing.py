@@ -280,6 +280,29 @@ class TestFailures:
         ]
         assert isinstance(result["lazy"].error, pl.exceptions.ColumnNotFoundError)
 
+    def test_a_function_without_return_is_told_of_it(self) -> None:
+        """For a small result at the task itself, for a table at its reader."""
+
+        @job
+        def one() -> None:
+            @task
+            def small() -> int:  # type: ignore[return]
+                assert 3 + 4 == 7
+
+            @task(io_manager=lake)
+            def stored():  # type: ignore[no-untyped-def]
+                pl.DataFrame({"a": [1]})
+
+            @task
+            def show(stored: pl.DataFrame) -> None: ...
+
+            small()
+            show(stored())
+
+        result = run_job(one, raise_on_error=False)
+        assert "hint: end the function with `return ...`" in str(result["small"].error)
+        assert "hint: return a result from `stored`; annotate the parameter" in str(result["show"].error)
+
     def test_names_that_are_not_there(self) -> None:
         """All of them at once, with the nearest name."""
         with pytest.raises(RunError) as caught:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from dbxdec.runtime.consuming import Consuming, Plan
     from dbxdec.runtime.no_items import Waiting
 
+_NO_RETURN = "end the function with `return ...`, or annotate `| None` if there may be no value"
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -200,7 +202,8 @@ class Execution:
         except TypeError as error:
             raise RunError(
                 f"the task `{self.task.key}` returned a value that its annotation does not allow: {error}",
-                hint=getattr(error, "hint", None) or "correct the annotation or the result",
+                hint=getattr(error, "hint", None)
+                or (_NO_RETURN if result is None else "correct the annotation or the result"),
             ) from None
         task_values.set(dag.RETURN_VALUE, form)
         try:
