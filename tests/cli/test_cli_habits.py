@@ -268,6 +268,14 @@ def test_a_wrong_subcommand_gets_a_hint(wrong: str, hint: str) -> None:
     assert f"there is no command `{wrong.split()[1]}`: {hint}" in said.output
 
 
+def test_a_parameter_without_its_option_gets_a_hint() -> None:
+    """`dbxdec backfill JOB day=...` takes keys so, and `dbxdec run` parameters by an option."""
+    said = CliRunner().invoke(cli, ["run", "daily", "limit=3", "day=2024-01-01"])
+    assert said.exit_code == 2
+    assert "a job parameter is -p limit=3 -p day=2024-01-01" in said.output
+    assert "unexpected extra argument" in CliRunner().invoke(cli, ["run", "daily", "hourly"]).output
+
+
 @pytest.mark.slow
 def test_a_terminal_shows_progress(project: Project) -> None:
     """In a terminal there is a live view, which is gone when the run has ended."""

@@ -50,10 +50,11 @@ def _folder(context: click.Context, argument: click.Parameter, value: str) -> Pa
 def command(
     folder: Path, name: str | None, lake_root: str | None, pydabs: bool, use_hatchling: bool, dry_run: bool
 ) -> None:
-    """Set dbxdec up in the project in FOLDER, or make a new one there. FOLDER is this one where none is given.
+    """Set dbxdec up in the project in FOLDER, or make a new one there. Without FOLDER it is this one.
 
     In a project it adds what is missing to pyproject.toml, databricks.yml and .gitignore, and a first pipeline with its
-    test, unless it has one. It overwrites nothing; run again, it changes nothing. What it can't add safely it says.
+    test, unless it has one. It overwrites nothing, and run again it changes nothing. What it can't add safely it
+    prints, to be added by hand.
 
     \b
     Examples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,21 @@ _ROWS_IN_REPORTS = 5
 _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete": completion.tasks}
 
 
-@click.command("run")
+class _Run(click.Command):
+    """Says how parameters are given to those who write them as `dbxdec backfill` takes keys."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            extra = re.search(r"\((\w+=.*)\)$", error.message)
+            if extra is None:
+                raise
+            given = " ".join(f"-p {one}" for one in extra[1].split())
+            raise click.UsageError(f"{extra[1]} is not an argument: a job parameter is {given}", ctx) from None
+
+
+@click.command("run", cls=_Run)
 @click.argument("job", required=False, shell_complete=completion.jobs)
 @options.parameters
 @options.variables
