@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NoReturn
 
-from dbxdec.model.mistakes import Arguments, forgiving, giving
+from dbxdec.errors import AuthoringError
+from dbxdec.model.mistakes import Arguments, forgiving, giving, itself
 from dbxdec.model.trigger import known_zone, zone
 from dbxdec.records import dataclass
 from dbxdec.support.forms import FormError, take
@@ -40,6 +41,19 @@ class RunDate:
         following = dt.date((months + 1) // 12, (months + 1) % 12 + 1, 1)
         last = (following - dt.timedelta(days=1)).day
         return first.replace(day=min(day.day, last)) + dt.timedelta(days=self.offset_days)
+
+    @forgiving(itself)
+    def __add__(self, other: object) -> RunDate:
+        return self._refused(other, 1)
+
+    @forgiving(itself)
+    def __sub__(self, other: object) -> RunDate:
+        return self._refused(other, -1)
+
+    def _refused(self, other: object, sign: int) -> NoReturn:
+        days = sign * other.days + self.offset_days if isinstance(other, dt.timedelta) else -1
+        message = "the date of a run is moved by arguments of run_date(), not by `+` and `-`"
+        raise AuthoringError(message, hint=f"write `run_date(offset_days={days})`")
 
     def passed_on(self) -> str:
         """Return the form, without spaces, in which it is passed on to the run of another job."""

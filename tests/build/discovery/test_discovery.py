@@ -478,3 +478,26 @@ def test_a_path_of_the_copy_that_is_imported_is_refused(tmp_path: Path) -> None:
     assert "only the build has: p/pipelines/names.csv" in said
     assert "only the build has: x/again" in said
     assert "/dbxdec-" not in said
+
+
+def test_the_date_of_a_run_that_is_calculated_with_is_told_of_its_arguments(tmp_path: Path) -> None:
+    """It is a mistake of its line, and others of the module are said as well."""
+    said = refused(
+        tmp_path,
+        """
+        import datetime as dt
+        from dbxdec import run_date
+
+        @job
+        def daily(a: dt.date = run_date() - dt.timedelta(days=2), b: dt.date = run_date(tz="Mars")) -> None: ...
+
+        @job
+        def later(a: dt.date = run_date(offset_days=-1) + dt.timedelta(days=1), b: dt.date = run_date() - 1): ...
+        """,
+    )
+    assert [line.partition("hint: ")[2] for line in said.splitlines() if "offset_days" in line] == [
+        "write `run_date(offset_days=-2)`",
+        "write `run_date(offset_days=0)`",
+        "write `run_date(offset_days=-1)`",
+    ]
+    assert "'Mars' is not a time zone" in said
