@@ -62,6 +62,10 @@ class Problem:
 class DbxdecError(Exception):
     """Something that a user can mend; never a defect of dbxdec itself. All errors of dbxdec are of this class.
 
+    Args:
+        problems: The mistakes, or the message of a single one.
+        hint: What to write instead, beside a message.
+
     Attributes:
         problems: Each mistake, with what is wrong, where, and what to write instead.
 

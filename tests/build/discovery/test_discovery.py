@@ -501,3 +501,17 @@ def test_the_date_of_a_run_that_is_calculated_with_is_told_of_its_arguments(tmp_
         "write `run_date(offset_days=-1)`",
     ]
     assert "'Mars' is not a time zone" in said
+
+
+@pytest.mark.parametrize(
+    ("code", "home"),
+    [
+        ("from dbxdec import PolarsDeltaIoManager", "dbxdec.io_managers"),
+        ("import dbxdec\ndbxdec.SparkDeltaIoManager('x')", "dbxdec.io_managers"),
+        ("from dbxdec import run_job", "dbxdec.testing"),
+        ("from dbxdec.testing import bundle_variable", "dbxdec"),
+    ],
+)
+def test_a_name_of_dbxdec_is_shown_the_way_to(code: str, home: str, tmp_path: Path) -> None:
+    """Newcomers look for all names in `dbxdec`."""
+    assert f"hint: it is in `{home}`: `from {home} import " in refused(tmp_path, code, preamble=f"{PREAMBLE}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib
 import os
 import re
 import sys
@@ -111,10 +112,13 @@ class Failures:
             missing = re.search(r"cannot import name '(\w+)'", str(error))
             if missing is None or error.name is None:
                 return _RELATIVE if "relative import" in str(error) else None
+            if home := _home_of(missing[1], error.name):
+                return home
             near = did_you_mean(missing[1], _public(sys.modules.get(error.name)))
             return near or self._beside(error.name, missing[1]) or self._lacks(error.name, missing[1])
         if isinstance(error, AttributeError):
-            return did_you_mean(str(error.name), _public(error.obj))
+            home = _home_of(str(error.name), getattr(error.obj, "__name__", None))
+            return home or did_you_mean(str(error.name), _public(error.obj))
         frames = self._own_frames(error)
         known = {
             *dir(builtins),
@@ -159,6 +163,15 @@ def _source_of(error: SyntaxError) -> str | None:
         if frame.f_globals.get("__name__") == "importlib._bootstrap_external"
     ]
     return next((file for file in reversed(files) if isinstance(file, str)), None)
+
+
+def _home_of(name: str, module: object) -> str | None:
+    """Return a hint for a public name of dbxdec that another of its modules has than the one it was looked for in."""
+    if not isinstance(module, str) or module.partition(".")[0] != "dbxdec":
+        return None
+    homes = ("dbxdec", "dbxdec.io_managers", "dbxdec.testing")
+    found = next((home for home in homes if name in _public(importlib.import_module(home))), None)
+    return found and f"it is in `{found}`: `from {found} import {name}`"
 
 
 def _public(value: Any) -> Iterable[str]:
