@@ -515,3 +515,13 @@ def test_the_date_of_a_run_that_is_calculated_with_is_told_of_its_arguments(tmp_
 def test_a_name_of_dbxdec_is_shown_the_way_to(code: str, home: str, tmp_path: Path) -> None:
     """Newcomers look for all names in `dbxdec`."""
     assert f"hint: it is in `{home}`: `from {home} import " in refused(tmp_path, code, preamble=f"{PREAMBLE}\n")
+
+
+def test_a_module_in_another_encoding_is_told_to_be_saved_as_utf_8(tmp_path: Path) -> None:
+    files = files_of(tmp_path, {"p/pipelines/m.py": PREAMBLE})
+    (tmp_path / "p/pipelines/m.py").write_bytes(f"{PREAMBLE}NAME = 'Köln'\n".encode("latin-1"))
+    with pytest.raises(DiscoveryError) as error:
+        discover(files, project="p", version="1")
+    (problem,) = error.value.problems
+    assert str(problem.where).startswith("src/p/pipelines/m.py:")
+    assert problem.hint == "save the file as UTF-8"

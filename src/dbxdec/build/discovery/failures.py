@@ -48,7 +48,8 @@ class Failures:
             return [replace(p, where=p.where or where) for p in error.problems]
         if isinstance(error, SyntaxError):
             file = error.filename or _source_of(error) or module
-            return [Problem(f"{type(error).__name__}: {error.msg}", SourceLocation(file, error.lineno or 1))]
+            hint = "save the file as UTF-8" if "codec can't decode" in str(error.msg) else None
+            return [Problem(f"{type(error).__name__}: {error.msg}", SourceLocation(file, error.lineno or 1), hint)]
         if isinstance(error, SystemExit):
             given = "" if error.code is None else repr(error.code)
             return [Problem(f"importing `{module}` ended the interpreter: sys.exit({given})", where, _AS_MAIN)]
