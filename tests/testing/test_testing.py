@@ -301,7 +301,7 @@ class TestFailures:
 
         result = run_job(one, raise_on_error=False)
         assert "hint: end the function with `return ...`" in str(result["small"].error)
-        assert "hint: return a result from `stored`; annotate the parameter" in str(result["show"].error)
+        assert "else let `stored` return a result" in str(result["show"].error)
 
     def test_names_that_are_not_there(self) -> None:
         """All of them at once, with the nearest name."""

@@ -100,9 +100,9 @@ def not_written(context: InputContext) -> NotWrittenError:
     return NotWrittenError(
         f"the task `{context.producer.task}` wrote nothing to {context.uri} in this run, but the parameter "
         f"`{context.parameter}` needs it",
-        hint=f"return a result from `{context.producer.task}`; annotate the parameter `{context.parameter}` with "
-        "`| None` if there may be none, or read the newest version of any run: `latest(x)`, or the table itself "
-        "(`io.table(...)`)",
+        hint=f"annotate the parameter `{context.parameter}` with `| None` if that may happen; else let "
+        f"`{context.producer.task}` return a result, or read the newest version of any run: `latest(x)`, or the table "
+        "itself (`io.table(...)`)",
     )
 
 
