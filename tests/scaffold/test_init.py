@@ -291,6 +291,18 @@ class TestNewProject:
         (tmp_path / "databricks.yml").write_text("bundle: {name: shop}\nresources: {jobs: {hello: {name: x}}}\n")
         assert "dbxdec run shop_hello" in init(tmp_path, "--name", "shop").output
 
+    @pytest.mark.parametrize("text", ["", "\n", "---\n# mine\n\n", "# mine\r\n"])
+    def test_a_bundle_that_says_nothing_becomes_a_whole_one_below_its_comments(self, tmp_path: Path, text: str) -> None:
+        """Its line ends stay, and a second call changes nothing."""
+        (tmp_path / "new").mkdir()
+        new = after(made(tmp_path / "new" / "shop", {}), "databricks.yml")
+        found = made(tmp_path / "shop", {"databricks.yml": text})
+        written = after(found, "databricks.yml")
+        assert yaml.safe_load(written) == yaml.safe_load(new)
+        assert written.startswith(text.rstrip())
+        assert ("\r\n" in written, written.count("\n")) == ("\r\n" in text, len(written.splitlines()))
+        assert not [note for note in found.notes if "databricks.yml" in note]
+
     def test_a_lake_that_is_there_stays_and_that_is_said(self, tmp_path: Path) -> None:
         """The option does not vanish without a word."""
         assert init(tmp_path, "shop").code == 0

@@ -56,6 +56,19 @@ def edit(bundle: Bundle, text: str, wanted: Wanted) -> YamlEditing:
     return editing
 
 
+def is_blank(text: str) -> bool:
+    """Return whether a file in YAML has comments at most."""
+    lines = map(str.strip, text.removeprefix("\ufeff").splitlines())
+    return all(not line or line.startswith("#") or line == "---" for line in lines)
+
+
+def below(comments: str, text: str) -> str:
+    """Return the comments of a file without content, and `text` below them in the same line ends."""
+    end = "\r\n" if "\r\n" in comments else "\n"
+    start = f"{comments.rstrip()}{end}{end}" if comments.strip() else ""
+    return start + text.replace("\n", end)
+
+
 def include_pattern(resources: str, root: Path) -> str:
     """Return a pattern for the resources and no other file that is there: the plain name of a missing file fails."""
     folder, _, name = resources.rpartition("/")

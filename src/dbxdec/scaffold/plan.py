@@ -306,8 +306,9 @@ def _bundle(making: _Making, project: _Project, asked: Asked, *, needs_lake: boo
     artifact = bundlefile.artifact_name(project.name)
     output = (Path(folder) / bundlefile.directory_of(project.hatch)).as_posix()
     wheels = bundlefile.wheel_pattern(project.name, output)
-    if path is None:
-        text = templates.render(
+    text = None if path is None else _read(making, path) or ""
+    if path is None or text is None or bundle.is_blank(text):
+        rendered = templates.render(
             "databricks.yml",
             artifact=artifact,
             wheels=wheels,
@@ -319,9 +320,8 @@ def _bundle(making: _Making, project: _Project, asked: Asked, *, needs_lake: boo
             lake_root=lake_root,
             description=bundle.DESCRIPTION,
         )
-        making.change(top / bundlefile.NAMES[0], None, text)
+        making.change(path or top / bundlefile.NAMES[0], text, bundle.below(text or "", rendered))
         return
-    text = _read(making, path) or ""
     try:
         found = bundlefile.load(path, text)
     except DbxdecError as error:
