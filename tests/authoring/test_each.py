@@ -329,6 +329,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
         "the place of the result of the task `ingest`; the result is not stored in one",
     ),
     (lambda: [0 for _ in each(["a"])], "each(...) is used in a loop"),
+    (lambda: each(["a"]), "no task gets each(...)"),
     (lambda: ingest(each(str(i) for i in range(3))), "of the task `ingest` gets <generator object <lambda>"),
     (lambda: wide(each(["a", name()])), "has the result of the task `name` among its items, which has a value only"),
     (

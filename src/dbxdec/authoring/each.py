@@ -74,7 +74,8 @@ def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
             rows(ingest(each(countries, concurrency=8)))
         ```
     """
-    if recording.current() is None:
+    recorder = recording.current()
+    if recorder is None:
         raise AuthoringError(
             Problem(
                 "each(...) is used outside a job's body",
@@ -82,7 +83,9 @@ def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
                 "pass it to a task in a function with `@job`; elsewhere write a loop",
             )
         )
-    return Items(items, _concurrency(concurrency))  # type: ignore[return-value]
+    found = Items(items, _concurrency(concurrency))
+    recorder.give(found)
+    return found  # type: ignore[return-value]
 
 
 def _concurrency(given: Any) -> int | str | None:
@@ -106,6 +109,7 @@ def bind(call: Call, parameter: str, given: Items, bound: dag.Binding | None) ->
 
     Mistakes are noted; the task then gets placeholder items, which are not checked further.
     """
+    call.recorder.take(given)
     found = _bound(call, parameter, given, bound) or dag.Each(dag.Parameter(""), given._concurrency)
     note = None if isinstance(found.items, dag.Literal) else typehints.of_parameter(call.task.fn, parameter)
     return found if note is None else replace(found, type=note.value_type)

@@ -182,6 +182,7 @@ class Job(Generic[P]):
                 recorder.problems += _body_failed(self.key, self.fn, error)
             else:
                 recorder.check_definitions()
+                recorder.check_items()
                 self._record_failure_handler(recorder)
         calls = recorder.calls
         made = assemble(self.fn, self.options, recorder, parameters, module or self.fn.__module__)

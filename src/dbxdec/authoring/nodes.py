@@ -130,6 +130,7 @@ class Recorder(recording.Recording):
     """The job parameters whose dates non-Python tasks use, by the task's key."""
     _defined: list[tuple[Task[..., Any], dict[str, object]]] = field(default_factory=list)
     _called: dict[int, Task[..., Any]] = field(default_factory=dict)
+    _given: dict[int, tuple[Reference, SourceLocation]] = field(default_factory=dict)
     _said: set[object] = field(default_factory=set)
 
     def problem(self, message: str, hint: str | None = None, where: SourceLocation | None = None) -> None:
@@ -163,12 +164,26 @@ class Recorder(recording.Recording):
         # The values that it closes over may have changed when the body has ended.
         self._defined.append((task, closure_of(task.fn)))
 
+    def give(self, items: Reference) -> None:
+        self._given[id(items)] = (items, recording.caller())
+
+    def take(self, items: Reference) -> None:
+        """Note that a task gets the items."""
+        self._given.pop(id(items), None)
+
     def record(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskProxy[Any]:
         return TaskProxy(self.on_call(self, task, args, kwargs))
 
     def called(self, task: Task[..., Any]) -> None:
         """Note that `task`, or an override of it, is called."""
         self._called[id(task.fn)] = task
+
+    def check_items(self) -> None:
+        """Note items of `each(...)` that no task gets, where nothing else is wrong."""
+        wrong = {problem.where for problem in self.problems}
+        for _, where in self._given.values():
+            if where not in wrong:
+                self.problem("no task gets each(...)", "pass it to a task as an argument: `ingest(each(names))`", where)
 
     def check_definitions(self) -> None:
         """Note nested tasks that are never called, and closures that would see other values when the job runs."""

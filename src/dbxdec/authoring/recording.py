@@ -38,6 +38,10 @@ class Recording(ABC):
         """Note a task that is defined inside the body."""
 
     @abstractmethod
+    def give(self, items: Any) -> None:
+        """Note the items of `each(...)`, which a task is to get."""
+
+    @abstractmethod
     def record(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note a call of a task and return the proxy of its result."""
 
