@@ -292,3 +292,18 @@ def test_a_path_of_which_files_and_log_would_lie_apart_is_refused_before_the_fun
     manager = PolarsDeltaIoManager(base, mode="append")
     with pytest.raises(RunError, match="can't be a Delta table"):
         manager.preflight(OutputContext(manager.uri("t"), RECEIPT, ("polars.DataFrame",)))
+
+
+@pytest.mark.parametrize("folder", ["copy [1]", "a|b", "a^b", "a%20b"])
+def test_a_relative_place_below_a_folder_that_delta_rs_misreads_is_refused_before_the_function_runs(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `a%20b` it would commit into `a b`, which may be another copy of the project."""
+    (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / folder)
+    manager = PolarsDeltaIoManager("lake", mode="append")
+    with pytest.raises(
+        RunError, match=r"lake/t can't be a Delta table in .*(copy \[1\]|a.*b)/: delta-rs misreads"
+    ) as error:
+        manager.preflight(OutputContext(manager.uri("t"), RECEIPT, ("polars.DataFrame",)))
+    assert "move the project" in str(error.value)
