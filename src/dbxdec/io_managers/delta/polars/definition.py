@@ -213,7 +213,7 @@ def _constrain(table: DeltaTable, name: str, condition: str, before: str | None)
         if "Invalid data found" not in str(error):
             raise
         raise RunError(
-            f"rows of {table.table_uri} do not meet the constraint `{name}`, {condition}, that its task wants",
+            f"rows of {table_log.shown(table)} do not meet the constraint `{name}`, {condition}, that its task wants",
             hint="mend the rows, or give the constraint another condition",
         ) from error
     _spell(table, name, condition)
