@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import Problem, RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta.definition import is_same
+from dbxdec.io_managers.delta.definition import constraint_instead, is_same
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import expressions, storage, table_log
 from dbxdec.io_managers.delta.polars.storage import refusals
@@ -127,8 +127,7 @@ def refuse(definition: Definition, table: DeltaTable, uri: str) -> None:
             problems.append(
                 Problem(
                     f"the column `{field.name}` of {uri} may be null, and Delta lets no existing column be `not_null`",
-                    hint=f"give the table a constraint: "
-                    f'constraints={{"{field.name}_is_there": "{field.name} IS NOT NULL"}}',
+                    hint=constraint_instead(field.name),
                 )
             )
         wanted = _rule(definition, field.name, "generated")
