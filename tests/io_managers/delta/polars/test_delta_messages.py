@@ -14,6 +14,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.io_managers.delta.polars import storage
+from dbxdec.model import places
 from dbxdec.model.secrets import secret
 from dbxdec.support import masking
 from delta_tools import RECEIPT, frame, output, receipt, wanted
@@ -307,3 +308,11 @@ def test_a_relative_place_below_a_folder_that_delta_rs_misreads_is_refused_befor
     ) as error:
         manager.preflight(OutputContext(manager.uri("t"), RECEIPT, ("polars.DataFrame",)))
     assert "move the project" in str(error.value)
+
+
+def test_the_folder_of_the_project_is_named_where_remote_places_are_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has written it as a `base_path`."""
+    monkeypatch.setenv(places.ROOT, "/home/me/copy [1]/.dbxdec/lake")
+    manager = PolarsDeltaIoManager("s3://bucket", mode="append")
+    with pytest.raises(RunError, match=r"(?s)/copy \[1\]/.*misreads \[ and \].*name one by `--root`"):
+        manager.preflight(OutputContext(places.here(manager.uri("t")), RECEIPT, ("polars.DataFrame",)))

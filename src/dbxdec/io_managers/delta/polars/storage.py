@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dbxdec.errors import RunError
 from dbxdec.model import places
+from dbxdec.support import environment
 from dbxdec.support.boundary import hint_of_full
 from dbxdec.support.masking import hide
 
@@ -102,9 +103,12 @@ def refuse_path(uri: str) -> None:
     if "://" in uri:
         return
     if odd := _ODD.findall(uri):
+        root = environment.get(places.ROOT) or ""  # of a place that is elsewhere where the task is deployed
+        in_root = _ODD.search(root) is not None and uri.startswith(f"{root}/")
+        elsewhere = "move the project to a folder without such characters, or name one by `--root`"
         raise RunError(
             f"{uri} can't be a Delta table: delta-rs misreads {_listed(odd)} in a local path",
-            hint="give `base_path` and the table names without such characters",
+            hint=elsewhere if in_root else "give `base_path` and the table names without such characters",
         )
     if start := _HALF.match(uri):
         raise RunError(
