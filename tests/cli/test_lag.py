@@ -182,6 +182,8 @@ def test_a_resumed_run_keeps_where_a_task_begins(shop: Shop) -> None:
     refused = shop.run_hourly()
     assert refused.code == 1
     assert "say where it begins: `--adopt clean=VERSION`" in refused.out
+    resumed = shop.run_hourly("--resume", "--adopt", "clean=0")
+    assert (resumed.code, "start a new run with them; `--from TASK`" in resumed.err) == (2, True)
     assert shop.run_hourly("--adopt", "clean=0", BROKEN="1").code == 1
     assert shop.run_hourly("--resume").code == 0
     assert shop.ids() == [2, 9]

@@ -136,6 +136,36 @@ def test_partitions_of_days_do_not_tell_which_months_are_there(tmp_path: Path) -
     assert "its partition 2024-01-10 is no key of" in said.err + said.out
 
 
+RATES = """
+import datetime as dt
+from decimal import Decimal
+from dbxdec import key
+
+MOMENT = dt.datetime(2024, 10, 27, 2, 30, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+RATE = key(Decimal("1.50"), values=[Decimal("1.5")])
+
+@task(io_manager=lake.table("rates", mode="overwrite", partition_by=["rate", "at"]))
+def rates(rate: Decimal, at: dt.datetime) -> pl.DataFrame:
+    frame = pl.DataFrame({"rate": [rate], "at": [at], "n": [1]})
+    return frame.with_columns(pl.col("rate").cast(pl.Decimal(10, 2)))
+
+@job
+def rated(rate: Decimal = RATE, at: dt.datetime = key(MOMENT, values=[MOMENT])) -> None:
+    rates(rate, at)
+"""
+
+
+@pytest.mark.slow
+def test_partitions_have_their_own_spelling_of_a_key(tmp_path: Path) -> None:
+    """Those of a Decimal have all digits of the column, and moments are in UTC."""
+    project = empty(tmp_path / "repository")
+    define(project, RATES)
+    assert dbxdec(project, "run", "rated").code == 0
+    assert keys(project, "forget", "rated", "rate=1.500", "--yes").code == 0
+    said = keys(project, "mark", "rated", "--from-partitions", "--yes")
+    assert (said.code, "1 key marked" in said.out) == (0, True), said.out + said.err
+
+
 @pytest.mark.slow
 def test_a_run_of_before_a_key_was_forgotten_is_not_resumed(project: Project) -> None:
     """Its receipt would say that it has written rows that are gone."""

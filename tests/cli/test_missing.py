@@ -210,3 +210,10 @@ def small(day: dt.date = daily()) -> None:
     found = dbxdec(project, "missing", *arguments)
     assert found.code == 2
     assert said in found.err
+
+
+def test_mistakes_of_other_jobs_are_said_once(project: Project) -> None:
+    """The tree is looked at once."""
+    project.write("src/shop/pipelines/bad.py", "1 / 0\n")
+    said = dbxdec(project, "missing", "delays")
+    assert (said.code, said.err.count("no build is possible with 1 mistake in other jobs")) == (1, 1), said.err

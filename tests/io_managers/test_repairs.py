@@ -35,6 +35,19 @@ def test_a_write_over_another_lock_is_refused_in_those_words(manager: Any, mode:
     assert error.value.problems[0].message.endswith("with another build")
 
 
+def test_the_place_of_a_refused_write_is_named_as_it_is_on_the_disk(tmp_path: Path) -> None:
+    """delta-rs has it as a URI, in which a space is %20."""
+    io = PolarsDeltaIoManager(str(tmp_path), mode="append", constraints={"few": "x < 9"})
+    uri = str(tmp_path / "Läden & Co")
+    io.write(OutputContext(uri, OLD), pl.DataFrame({"x": [1]}))
+    with pytest.raises(RunError) as error:
+        io.write(OutputContext(uri, replace(OLD, build="c" * 64)), pl.DataFrame({"x": [2]}))
+    assert f" {uri} (version " in error.value.problems[0].message
+    io = PolarsDeltaIoManager(str(tmp_path), mode="append", constraints={"few": "x < 1"})
+    with pytest.raises(RunError, match=f"rows of {uri} do not meet"):
+        io.write(OutputContext(uri, replace(OLD, id=replace(OLD.id, run="8"))), pl.DataFrame({"x": [0]}))
+
+
 @pytest.mark.parametrize("manager", MANAGERS)
 @pytest.mark.parametrize(
     ("lock", "note"),

@@ -105,3 +105,19 @@ def test_a_value_with_a_comma_or_a_space_at_its_end_can_be_asked_for() -> None:
     assert values("eu, north") == ("eu, north",)
     assert values("eu, us") == ("eu", "us")
     assert values(" x,eu") == (" x", "eu")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("decimal", "1.5", "1.50"),
+        ("datetime", "2024-10-27T02:30:00+02:00", "2024-10-27T00:30:00+00:00"),
+        ("bool", "true", "True"),
+        ("int", "7", " 07"),
+    ],
+)
+def test_a_value_may_be_spelled_as_a_run_takes_it(kind: str, value: str, text: str) -> None:
+    """It is the key that the job has, in the job's spelling."""
+    parameter = JobParameter("k", ValueType(kind), key=Choices((value,)))
+    job = Job("j", "m", "m:f", None, (), (parameter,))  # type: ignore[arg-type]
+    assert asked_keys(job, {"k": text}, NOW)["k"].values == (value,)

@@ -96,9 +96,12 @@ def _key(parameter: inspect.Parameter, kind: ValueType, annotation: str) -> JobP
         texts = known if default.values is None else tuple(map(kind.to_text, default.values))
     except TypeError as error:
         return f"has a value that does not fit its type `{annotation}`: {error}", "change the value or the type"
-    if len(set(texts)) < len(texts):
-        return f"has the value {next(one for one in texts if texts.count(one) > 1)} twice", "write each value once"
-    if text not in texts:
+    # 1.5 and 1.50 are one key, and so is a moment in two zones.
+    value_of = kind.from_text if kind.kind in ("decimal", "datetime") else str
+    values = [value_of(one) for one in texts]
+    if twice := next((text for i, text in enumerate(texts) if values[i] in values[:i]), None):
+        return f"has the value {twice} twice", "write each value once"
+    if value_of(text) not in values:
         return f"has the default {text}, which is not among its values", f"add it: they are {', '.join(texts)}"
     return JobParameter(parameter.name, kind, text, key=Choices(texts, default.was))
 

@@ -41,12 +41,14 @@ def command(job: str | None, target: str | None, variables: dict[str, str], as_j
     from dbxdec.local.question import Question, answer_of  # whose imports take longer than `--help`
 
     here = home()
-    manifest = pipelines.chosen(here, job=job).manifest
+    build = None if job is None else find(job, here, None, None)[0]
+    manifest = pipelines.chosen(here).manifest if build is None else build.manifest
     jobs = [one for one in ([manifest.job(job)] if job is not None else manifest.jobs) if readers(one)]
     if not jobs:
         what = f"no task of the job `{job}`" if job is not None else f"no task of {manifest.project}"
         raise RunError(f"{what} reads what is new in a table", hint='`io.table("...").changes()` as its argument')
-    build, _ = find(jobs[0].key, here, None, None)
+    if build is None:
+        build, _ = find(jobs[0].key, here, None, None)
     question = Question.of(build, {name for one in jobs for name in one.variables}, variables, here, target)
     found = {one.key: answer_of(build.manifest.job(one.key), question, None)["lags"] for one in jobs}
     if as_json:

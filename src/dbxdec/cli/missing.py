@@ -68,7 +68,8 @@ def command(
     if target is None and (on_platform or job_id is not None or host is not None or profile is not None):
         raise click.UsageError("--on-platform, --job-id, --host and --profile are about a target: name it by --target")
     here = home()
-    manifest = pipelines.chosen(here, job=job).manifest
+    build = None if job is None else find(job, here, None, None)[0]
+    manifest = pipelines.chosen(here).manifest if build is None else build.manifest
     jobs = [manifest.job(job)] if job is not None else list(manifest.jobs)
     keyed = [one for one in jobs if one.key_parameters]
     if not keyed:
@@ -76,7 +77,8 @@ def command(
         raise RunError(
             f"{what}, so nothing says what there should be", hint="give it one: `day: dt.date = daily(since=...)`"
         )
-    build, _ = find(keyed[0].key, here, None, None)
+    if build is None:
+        build, _ = find(keyed[0].key, here, None, None)
     question = Question.of(build, set().union(*map(variables_of, keyed)), variables, here, target)
     found, wrong = [], False
     for one in keyed:

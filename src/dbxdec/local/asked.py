@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dbxdec.model.dag import Job, JobParameter
-    from dbxdec.model.keys import Periods
+    from dbxdec.model.keys import Choices, Periods
 
 _LAST_HOUR = dt.timedelta(hours=23)
 Span = tuple[dt.date, dt.date | None]
@@ -119,12 +120,21 @@ def _asked(parameter: JobParameter, text: str, now: dt.datetime) -> Asked:
     assert key is not None  # noqa: S101 - the caller has looked
     if not key.is_period:
         parts = [text] if text in key.values else text.split(",")  # a value may have commas, or spaces at its ends
-        values = [part if part in key.values else part.strip() for part in parts]
+        values = [_spelled(parameter, key, part) for part in parts]
         if unknown := [value for value in values if value not in key.values]:
             raise ValueError(f"names {listed(unknown)}, but its values are {listed(list(key.values))}")
         return Asked(values=tuple(dict.fromkeys(values)))
     last = key.at(now)
     return Asked(spans=tuple(_asked_span(parameter, key, part.strip(), last) for part in text.split(",")))
+
+
+def _spelled(parameter: JobParameter, key: Choices, text: str) -> str:
+    """Return the value that a person has written as the job spells it; one that is none of the job's without spaces."""
+    if text in key.values or (text := text.strip()) in key.values:
+        return text
+    with suppress(ValueError):
+        return parameter.key_text(parameter.value(text))
+    return text
 
 
 def _asked_span(parameter: JobParameter, key: Periods, text: str, last: dt.date) -> Span:

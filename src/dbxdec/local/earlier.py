@@ -58,6 +58,15 @@ def check_as_before(
         )
 
 
+def check_beginnings(before: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Raise RunError when tasks are to begin elsewhere than the run had them."""
+    if any(before.get(name, "") != text for name, text in given.items()):
+        raise RunError(
+            "the run to resume keeps where its tasks begin, and had not these `--adopt` and `--restart`",
+            hint="start a new run with them; `--from TASK` leaves out the tasks upstream, which may have stored rows",
+        )
+
+
 def same_target(before: Run, given: str | None) -> str | None:
     """Return the target whose values the run has used. Raises RunError when another one is given."""
     named: str | None = before.head.get("target")

@@ -116,7 +116,10 @@ def prepared(
     problems = list(mistakes)
     if request.adopt or request.restart:
         with noted(problems):
-            given |= beginnings.parameters_of(request.adopt, request.restart, job)
+            begin = beginnings.parameters_of(request.adopt, request.restart, job)
+            if before is not None:
+                earlier.check_beginnings(before.head["parameters"], begin)
+            given |= begin
     if before is not None:
         had, names = before.head["parameters"], {parameter.name for parameter in job.parameters}
         own = {name: text for name, text in given.items() if name in names | had.keys()}  # others are misspelt

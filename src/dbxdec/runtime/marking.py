@@ -117,6 +117,8 @@ def _text(parameter: dag.JobParameter, value: str) -> str:
         if parameter.type.kind == "datetime":
             moment = dt.datetime.fromisoformat(value)
             return parameter.key_text(moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
+        if parameter.type.kind == "decimal":  # with as many digits as the column has
+            return parameter.key_text(parameter.type.from_text(value))
     return value
 
 

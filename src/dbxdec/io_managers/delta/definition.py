@@ -201,6 +201,14 @@ def strings(manager: Defined) -> list[Any]:
     return [getattr(one, part.name) for one in (manager.columns or {}).values() for part in fields(one)]
 
 
+def constraint_instead(column: str) -> str:
+    """Return what to write for a `not_null` that an existing column can't get."""
+    plain = _NAME.fullmatch(column) is not None
+    name = f"{column}_is_there" if plain else "is_there"
+    identifier = column if plain else f"`{column.replace('`', '``')}`"
+    return f"give the table a constraint: constraints={{{name!r}: {f'{identifier} IS NOT NULL'!r}}}"
+
+
 def is_same(one: str | None, other: str | None) -> bool:
     """Return whether two SQL expressions differ in nothing but spaces: engines keep them with other ones."""
     return one == other or (one is not None and other is not None and _squeezed(one) == _squeezed(other))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,7 @@ from dbxdec.model.changes import FEED
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from dbxdec.io_managers.contexts import OutputContext
 
@@ -85,14 +86,16 @@ class DeltaMerge:
         if problems:
             raise DbxdecError(problems)
 
-    def when_matched_update_all(self, predicate: str | None = None, except_cols: Iterable[str] = ()) -> DeltaMerge:
+    def when_matched_update_all(
+        self, predicate: str | None = None, except_cols: str | Iterable[str] = ()
+    ) -> DeltaMerge:
         """Update a row that matches with the source's columns.
 
         Args:
             predicate: A condition in SQL over `source` and `target`.
-            except_cols: Columns of the source that are left out.
+            except_cols: Columns of the source that are left out, or the name of one.
         """
-        return self._with(Clause("matched", "update", None, tuple(except_cols), predicate))
+        return self._with(Clause("matched", "update", None, _names(except_cols), predicate))
 
     def when_matched_update(self, updates: Mapping[str, str], predicate: str | None = None) -> DeltaMerge:
         """Update columns of a row that matches.
@@ -111,14 +114,16 @@ class DeltaMerge:
         """
         return self._with(Clause("matched", "delete", predicate=predicate))
 
-    def when_not_matched_insert_all(self, predicate: str | None = None, except_cols: Iterable[str] = ()) -> DeltaMerge:
+    def when_not_matched_insert_all(
+        self, predicate: str | None = None, except_cols: str | Iterable[str] = ()
+    ) -> DeltaMerge:
         """Insert a row of the source that matches nothing.
 
         Args:
             predicate: A condition in SQL over `source`.
-            except_cols: Columns of the source that are left out: they are null in the new row.
+            except_cols: Columns of the source that are left out, or the name of one: they are null in the new row.
         """
-        return self._with(Clause("not matched", "insert", None, tuple(except_cols), predicate))
+        return self._with(Clause("not matched", "insert", None, _names(except_cols), predicate))
 
     def when_not_matched_insert(self, updates: Mapping[str, str], predicate: str | None = None) -> DeltaMerge:
         """Insert chosen values for a row of the source that matches nothing. Other columns are null.
@@ -240,6 +245,11 @@ class DeltaMerge:
         return pairs
 
     def _with(self, clause: Clause) -> DeltaMerge:
+        if clause.predicate is not None and not isinstance(clause.predicate, str):
+            raise DbxdecError(
+                f"a predicate of a DeltaMerge is {clause.predicate!r:.80}",
+                hint="give a condition in SQL over `source` and `target`, such as `source.n > target.n`",
+            )
         return replace(self, clauses=(*self.clauses, clause))
 
 
@@ -286,8 +296,20 @@ _PLAIN = re.compile(rf'\s*{SOURCE}\.(?:"([^"]+)"|`([^`]+)`|([^\W\d]\w*))\s*')
 _ON = 'name the key columns, `on="id"` or `on=["id", "day"]`, or give a condition such as "target.id = source.id"'
 
 
+def _names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names of columns; a string is one, not its letters."""
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if not all(isinstance(name, str) for name in names):
+        raise DbxdecError(f"`except_cols` of a DeltaMerge is {given!r:.80}", hint="give names of columns of the source")
+    return names
+
+
 def _values(given: Mapping[str, str]) -> Mapping[str, str]:
-    if not given or not all(isinstance(part, str) and part for item in given.items() for part in item):
+    if (
+        not isinstance(given, Mapping)
+        or not given
+        or not all(isinstance(part, str) and part for item in given.items() for part in item)
+    ):
         raise DbxdecError(
             f"the values of a clause of a DeltaMerge are {given!r:.80}",
             hint='give SQL expressions by column: {"n": "target.n + source.n"}',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,21 @@ def test_what_can_not_be_changed_is_told_before_the_function_runs(tmp_path: Path
             "the column `ts`",
         ]
         assert "constraints=" in str(error.value)
+
+
+def test_the_constraint_in_the_place_of_not_null_can_be_written_so(tmp_path: Path) -> None:
+    """With a name that a constraint may have, and backticks around that of a column."""
+    name = "Größe %"
+    frame = pl.DataFrame({name: [1]})
+    manager = PolarsDeltaIoManager("unused", mode="append", columns={name: column(not_null=True)})
+    PolarsDeltaIoManager("unused", mode="append").write(output(tmp_path / "t"), frame)
+    with pytest.raises(RunError) as error:
+        manager.preflight(output(tmp_path / "t", receipt("2")))
+    _, _, written = str(error.value.problems[0].hint).partition("constraints=")
+    again = PolarsDeltaIoManager("unused", mode="append", constraints=ast.literal_eval(written))
+    again.write(output(tmp_path / "t", receipt("2")), frame)
+    with pytest.raises(RunError, match="violate a rule"):
+        again.write(output(tmp_path / "t", receipt("3")), pl.DataFrame({name: [None]}, schema={name: pl.Int64}))
 
 
 def test_a_constraint_that_rows_violate_leaves_the_one_before(tmp_path: Path) -> None:

@@ -206,6 +206,26 @@ def test_columns_that_are_not_there_are_named(tmp_path: Path, table: Path) -> No
     assert rows(table) == [(1, "a", 1), (2, "b", 2), (3, "c", 3)]
 
 
+def test_one_column_that_is_left_out_may_be_a_string(table: Path) -> None:
+    """It is a name, not the names of its letters."""
+    merge(table, DeltaMerge(people((1, "A", 9)), on="id").when_matched_update_all(except_cols="name"))
+    assert rows(table)[0] == (1, "a", 9)
+
+
+@pytest.mark.parametrize(
+    ("clause", "said"),
+    [
+        (lambda merge: merge.when_matched_update_all(pl.col("n") > 1), "a predicate of a DeltaMerge is"),
+        (lambda merge: merge.when_not_matched_insert_all(except_cols=[1]), r"`except_cols` of a DeltaMerge is \[1\]"),
+        (lambda merge: merge.when_matched_update(["n"]), r"the values of a clause of a DeltaMerge are \['n'\]"),
+    ],
+)
+def test_what_is_no_sql_and_no_name_is_refused_where_it_is_written(clause: Any, said: str) -> None:
+    """An expression of Polars, a number, a list of columns."""
+    with pytest.raises(DbxdecError, match=said):
+        clause(DeltaMerge(people((1, "A", 1)), on="id"))
+
+
 def test_a_table_grows_by_a_column_that_a_clause_names(table: Path) -> None:
     """With schema="add-columns" a column of the source is added where a clause fills it."""
     new = people((1, "A", 1)).with_columns(more=pl.lit(7))

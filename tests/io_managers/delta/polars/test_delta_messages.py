@@ -14,6 +14,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.io_managers.delta.polars import storage
+from dbxdec.model import places
 from dbxdec.model.secrets import secret
 from dbxdec.support import masking
 from delta_tools import RECEIPT, frame, output, receipt, wanted
@@ -292,3 +293,26 @@ def test_a_path_of_which_files_and_log_would_lie_apart_is_refused_before_the_fun
     manager = PolarsDeltaIoManager(base, mode="append")
     with pytest.raises(RunError, match="can't be a Delta table"):
         manager.preflight(OutputContext(manager.uri("t"), RECEIPT, ("polars.DataFrame",)))
+
+
+@pytest.mark.parametrize("folder", ["copy [1]", "a|b", "a^b", "a%20b"])
+def test_a_relative_place_below_a_folder_that_delta_rs_misreads_is_refused_before_the_function_runs(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `a%20b` it would commit into `a b`, which may be another copy of the project."""
+    (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / folder)
+    manager = PolarsDeltaIoManager("lake", mode="append")
+    with pytest.raises(
+        RunError, match=r"lake/t can't be a Delta table in .*(copy \[1\]|a.*b)/: delta-rs misreads"
+    ) as error:
+        manager.preflight(OutputContext(manager.uri("t"), RECEIPT, ("polars.DataFrame",)))
+    assert "move the project" in str(error.value)
+
+
+def test_the_folder_of_the_project_is_named_where_remote_places_are_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has written it as a `base_path`."""
+    monkeypatch.setenv(places.ROOT, "/home/me/copy [1]/.dbxdec/lake")
+    manager = PolarsDeltaIoManager("s3://bucket", mode="append")
+    with pytest.raises(RunError, match=r"(?s)/copy \[1\]/.*misreads \[ and \].*name one by `--root`"):
+        manager.preflight(OutputContext(places.here(manager.uri("t")), RECEIPT, ("polars.DataFrame",)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import Problem, RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta.definition import COMPUTED, CONSTRAINT, is_same
+from dbxdec.io_managers.delta.definition import COMPUTED, CONSTRAINT, constraint_instead, is_same
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import expressions, storage, table_log
 from dbxdec.io_managers.delta.polars.storage import refusals
@@ -126,8 +126,7 @@ def refuse(definition: Definition, table: DeltaTable, uri: str) -> None:
             problems.append(
                 Problem(
                     f"the column `{field.name}` of {uri} may be null, and Delta lets no existing column be `not_null`",
-                    hint=f"give the table a constraint: "
-                    f'constraints={{"{field.name}_is_there": "{field.name} IS NOT NULL"}}',
+                    hint=constraint_instead(field.name),
                 )
             )
         wanted = _rule(definition, field.name, "generated")
@@ -212,7 +211,7 @@ def _constrain(table: DeltaTable, name: str, condition: str, before: str | None)
         if "Invalid data found" not in str(error):
             raise
         raise RunError(
-            f"rows of {table.table_uri} do not meet the constraint `{name}`, {condition}, that its task wants",
+            f"rows of {table_log.shown(table)} do not meet the constraint `{name}`, {condition}, that its task wants",
             hint="mend the rows, or give the constraint another condition",
         ) from error
     _spell(table, name, condition)

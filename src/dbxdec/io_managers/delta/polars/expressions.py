@@ -59,7 +59,8 @@ _TO_WHOLE = re.compile(r"(?:\bAS\s+|::\s*)(?:INT|INTEGER|LONG|BIGINT)\b", re.IGN
 _HINT = (
     "write the table through Spark (SparkDeltaIoManager). Through Polars an expression may have +, -, *, %, ||, "
     "comparisons, IN, LIKE, CASE, CAST(... AS DATE), EXTRACT(YEAR FROM ...), date_trunc, coalesce, round, upper, "
-    "lower, trim, length, substring from 1, left, right and replace; columns are spelled as the table spells them"
+    "lower, trim, length, substring from 1, left, right and replace; columns are spelled as the table spells them, "
+    "with backticks around other names than words"
 )
 
 

@@ -37,11 +37,11 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
         found = None  # from an attempt before the one that committed
     if found is not None and (own or not found.left.own):
         done = outcomes.already(
-            found.receipt, receipt, str(table.table_uri), found.version, is_newest=found.last == log.newest
+            found.receipt, receipt, table_log.shown(table), found.version, is_newest=found.last == log.newest
         )
         return replace(done, expectations=found.expectations)
     if found is None and trail.unclear is not None:
-        raise receipts.unclear(trail.unclear, str(table.table_uri), receipt.id.task)
+        raise receipts.unclear(trail.unclear, table_log.shown(table), receipt.id.task)
     if trail.undone or found is not None or may_differ:
         return None
     return outcomes.already_without_receipt()

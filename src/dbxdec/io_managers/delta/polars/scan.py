@@ -98,7 +98,7 @@ def scan_files(
     if vectors and (lost := vectors.keys() - {_uri_of(table, path) for path in files["path"]}):
         # To go on would give back rows that are deleted.
         raise RunError(
-            f"{table.table_uri} has deleted rows in {min(lost)}, which is not one of its files",
+            f"{table_log.shown(table)} has deleted rows in {min(lost)}, which is not one of its files",
             hint="annotate the parameter as a Spark DataFrame",
         )
     if only is not None:

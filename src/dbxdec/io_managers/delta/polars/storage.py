@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from dbxdec.errors import RunError
+from dbxdec.model import places
+from dbxdec.support import environment
 from dbxdec.support.boundary import hint_of_full
 from dbxdec.support.masking import hide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 Doing = Literal["read", "write"]
 
@@ -86,6 +88,8 @@ _DAMAGED = re.compile(r"Json error|found gap|No table metadata or protocol|Expec
 _BACKSLASH = r"\\" if os.sep == "/" else ""  # on Windows it is the separator
 # Characters that are special in URLs; delta-rs encodes only some of them, and takes no control characters.
 _ODD = re.compile(rf"[#?\[\]|^\x00-\x1f\x7f{_BACKSLASH}]|%[0-9A-Fa-f]{{2}}")
+# Those of them that it takes wrong in the working directory, too, below which a relative path is.
+_ODD_ABOVE = re.compile(rf"[\[\]|^\x00-\x1f\x7f{_BACKSLASH}]|%[0-9A-Fa-f]{{2}}")
 # Polars knows the home folder and this form of a URL, and delta-rs does not: files and log would lie apart.
 _HALF = re.compile(r"~(?=/|$)|file:")
 _FEATURE = re.compile(r"Feature '(?P<name>[^']+)' is not supported")
@@ -98,17 +102,28 @@ def refuse_path(uri: str) -> None:
     """Raise RunError for a local path that delta-rs reads as another path, or whose log it loses."""
     if "://" in uri:
         return
-    if odd := sorted(set(_ODD.findall(uri))):
-        shown = [one if one.isprintable() else repr(one) for one in odd]
+    if odd := _ODD.findall(uri):
+        root = environment.get(places.ROOT) or ""  # of a place that is elsewhere where the task is deployed
+        in_root = _ODD.search(root) is not None and uri.startswith(f"{root}/")
+        elsewhere = "move the project to a folder without such characters, or name one by `--root`"
         raise RunError(
-            f"{uri} can't be a Delta table: delta-rs misreads {' and '.join(shown)} in a local path",
-            hint="give `base_path` and the table names without such characters",
+            f"{uri} can't be a Delta table: delta-rs misreads {_listed(odd)} in a local path",
+            hint=elsewhere if in_root else "give `base_path` and the table names without such characters",
         )
     if start := _HALF.match(uri):
         raise RunError(
             f"{uri} can't be a Delta table: Polars and delta-rs take {start[0]} for two different places",
             hint="give the path itself, such as /home/me/lake, or one relative to the folder of the run",
         )
+    if (whole := places.absolute(uri)) != uri and (odd := _ODD_ABOVE.findall(whole)):
+        raise RunError(
+            f"{uri} can't be a Delta table in {whole.removesuffix(uri)}: delta-rs misreads {_listed(odd)} in its path",
+            hint="move the project to a folder without such characters, or give `base_path` as a path elsewhere",
+        )
+
+
+def _listed(odd: Iterable[str]) -> str:
+    return " and ".join(one if one.isprintable() else repr(one) for one in sorted(set(odd)))
 
 
 def said(error: BaseException) -> str:

@@ -78,6 +78,11 @@ def root_of(table: DeltaTable | str) -> str:
     return unquote(uri.removeprefix("file://")) if "://" in uri else uri
 
 
+def shown(table: DeltaTable) -> str:
+    """Return the table's place as messages have it: its own URI has odd characters encoded."""
+    return root_of(table).rstrip("/")
+
+
 def at_version(table: DeltaTable, version: int, uri: str) -> DeltaTable:
     """Return a handle of `version`. Raises RunError if its log is gone."""
     from deltalake.exceptions import DeltaError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta.definition import AUTO, CONSTRAINT, Column, Definition, is_same
+from dbxdec.io_managers.delta.definition import AUTO, CONSTRAINT, Column, Definition, constraint_instead, is_same
 from dbxdec.io_managers.delta.spark import write
 from dbxdec.io_managers.delta.spark.computed import DEFAULT
 from dbxdec.io_managers.spark_frames import plain_literal, quoted
@@ -137,7 +137,7 @@ def refuse(definition: Definition, detail: Detail, schema: Any, uri: str) -> Non
             problems.append(
                 Problem(
                     f"the column `{name}` of {uri} may be null, and Delta lets no existing column be `not_null`",
-                    hint=f'give the table a constraint: constraints={{"{name}_is_there": "{name} IS NOT NULL"}}',
+                    hint=constraint_instead(name),
                 )
             )
         for way, feature in (("identity", "identityColumns"), ("generated", "generatedColumns")):
