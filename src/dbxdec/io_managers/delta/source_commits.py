@@ -91,6 +91,8 @@ class Reading:
     commits: Sequence[SourceCommit]
     by_files: Sequence[SourceCommit] = field(default=())
     by_feed: Sequence[SourceCommit] = field(default=())
+    renamed: frozenset[int] = frozenset()
+    """The versions of commits whose files have other names for columns than those of the end of the span."""
 
     @property
     def is_empty(self) -> bool:
@@ -221,6 +223,16 @@ def parted_otherwise(context: InputContext, version: int) -> RunError:
         f"has lost their values, so `{context.parameter}` can't have its changes",
         hint="annotate the parameter as a frame of Polars, which reads them; or go on after the version that has "
         "changed the partitions (`--adopt TASK=VERSION`), once the table that the task writes is right",
+    )
+
+
+def named_otherwise(context: InputContext, version: int) -> RunError:
+    """Return the error of a commit whose files have other names for columns, which only Spark reads."""
+    return RunError(
+        f"version {version} of {context.uri} is of before the table lost its column mapping: its files have other "
+        f"names for the columns, by which Polars can't read them for `{context.parameter}`",
+        hint="annotate the parameter as a Spark DataFrame, which reads them; or go on after the version that has taken "
+        "the mapping away (`--adopt TASK=VERSION`), once the table that the task writes is right",
     )
 
 

@@ -261,6 +261,39 @@ class TestAppends:
         assert stored(path) == [(0, 0), (1, 1), (2, 2), (2, 2)]
 
     @pytest.mark.slow
+    @pytest.mark.parametrize("partitions", ["", "PARTITIONED BY (k)"])
+    def test_column_mapping_that_is_taken_away(self, path: Place, tmp_path: Path, partitions: str) -> None:
+        """Files of before have the names of their own time, whether rows were added or changed."""
+        at = Place(path.spark, str(tmp_path / "source"), path.kind)
+        mapped = "TBLPROPERTIES ('delta.columnMapping.mode' = 'name', 'delta.enableChangeDataFeed' = 'true')"
+        sql(at, f"CREATE TABLE {{}} (k INT, x INT) USING delta {partitions} {mapped}")
+        task_, plain = reader(path, at, FEED), reader(other(path, "rows"), at)
+        for one in (task_, plain):
+            one.run("1", make=lambda new: new.select("k", "x"))
+        add(at, (1, 1), (2, 2))
+        sql(at, "UPDATE {} SET x = 9 WHERE k = 1")
+        sql(at, "DELETE FROM {} WHERE k = 2")
+        sql(at, "ALTER TABLE {} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'none')")
+        add(at, (3, 3))
+        assert rows(plain.read(plain.plan("2"))["new"]) == [(1, 1), (1, 9), (2, 2), (3, 3)]
+        found = rows(task_.read(task_.plan("2"))["new"].select("k", "x", "_change_type"))
+        changed = [(1, 1, "insert"), (1, 1, "update_preimage"), (1, 9, "update_postimage")]
+        assert found == [*changed, (2, 2, "delete"), (2, 2, "insert"), (3, 3, "insert")]
+
+    @pytest.mark.slow
+    def test_column_mapping_that_is_dropped_is_an_error_of_polars(self, path: Place, tmp_path: Path) -> None:
+        """Polars would find none of the columns in files of before, and give nulls."""
+        at = Place(path.spark, str(tmp_path / "source"), path.kind)
+        sql(at, "CREATE TABLE {} (k INT, x INT) USING delta TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
+        reader(path, at).run("1")
+        add(at, (1, 1))
+        sql(at, "ALTER TABLE {} DROP FEATURE columnMapping")
+        mine = PolarsDeltaIoManager("unused", mode="append")
+        task_ = Consumer.of(Table(mine, path.uri), Table(mine, at.uri), annotation=pl.LazyFrame)
+        with pytest.raises(RunError, match=r"version 1 of .* is of before the table lost its column mapping"):
+            task_.run("2")
+
+    @pytest.mark.slow
     @pytest.mark.parametrize(("before", "after"), [((), ("x",)), (("x",), ())])
     def test_other_partitions(
         self, path: Place, tmp_path: Path, before: tuple[str, ...], after: tuple[str, ...]
