@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import deltalake
 import polars as pl
@@ -19,7 +21,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
 from dbxdec.io_managers.contexts import InputContext
 from dbxdec.io_managers.delta.progress import Consumer as Name
-from dbxdec.io_managers.delta.spark import log_files, source_log
+from dbxdec.io_managers.delta.spark import log_files, new_rows, source_log
 from dbxdec.io_managers.delta.spark.log import History, SparkTable
 from dbxdec.model.changes import Changes
 from dbxdec.testing import run_job
@@ -59,6 +61,16 @@ def replace(at: Place, *values: tuple[int, int], partitions: tuple[str, ...] = (
     """Overwrite a table, which gets these partitions."""
     writer = at.pairs(*values).coalesce(1).write.format("delta").mode("overwrite").option("overwriteSchema", "true")
     writer.partitionBy(*partitions).save(at.uri)
+
+
+def log_a_file(folder: Path, name: str, number: int) -> None:
+    """Commit a file of one row as the version `number`, as a writer does that gives files names of its own."""
+    file = folder / name
+    pl.DataFrame({"k": [number], "x": [number]}, schema={"k": pl.Int32, "x": pl.Int32}).write_parquet(file)
+    facts = {"size": file.stat().st_size, "modificationTime": number, "partitionValues": {}, "dataChange": True}
+    actions = [{"commitInfo": {"timestamp": number, "operation": "WRITE"}}, {"add": {"path": quote(name), **facts}}]
+    log = folder / "_delta_log" / f"{number:020}.json"
+    log.write_text("\n".join(map(json.dumps, actions)), encoding="utf-8")
 
 
 def sql_name(at: Place) -> str:
@@ -169,6 +181,24 @@ class TestAppends:
         assert {str(row["m"]) for row in found} == {"1.50"}
         assert [row["_commit_version"] for row in found] == [1, 2, 3, 4, 5]
         assert all(row["_commit_timestamp"] is not None for row in found)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("is_told", [True, False])
+    def test_files_of_other_writers_may_have_any_name(
+        self, path: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_told: bool
+    ) -> None:
+        """Spark tells a file's name with escapes."""
+        at = Place(path.spark, str(tmp_path / "source"), path.kind)
+        add(at, (0, 0))
+        task_ = reader(path, at, FEED)
+        task_.run("1", make=lambda new: new.select("k", "x"))
+        if not is_told:
+            monkeypatch.setattr(new_rows.NewRows, "_stored", lambda _: None)
+        names = ["a b", "x%20y", "ü", "b=c", "br[1]", "plus+", "q'uote", "hash#", "what?", "non\u00a0break", "tab\t"]
+        for number, name in enumerate(names, 1):
+            log_a_file(Path(at.uri), f"{name}.parquet", number)
+        found = task_.read(task_.plan("2"))["new"].select("k", "_commit_version")
+        assert sorted(map(tuple, found.collect())) == [(number, number) for number in range(1, len(names) + 1)]
 
     @pytest.mark.slow
     def test_many_commits_are_one_read(self, path: Place, tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ class NewRows:
         frames = [self._with_feed(self._end.limit(0), moments=False)]
         for version, files in groups.items():
             frame = self._at(version)
-            names = sorted({file.name for file in files})
+            names = sorted({file.told for file in files})
             chosen = frame.where(metadata_of(frame)["file_name"].isin(names))
             frames.append(data_files.labelled(chosen, files, frame.schema, (), kind=self._kind))
         return together(frames)
