@@ -237,6 +237,20 @@ class TestAppends:
         assert stored(path) == [(0, 0)]
 
     @pytest.mark.slow
+    def test_a_vacuumed_file_of_a_column_mapping_is_named(self, path: Place, tmp_path: Path) -> None:
+        """Such a file is read at its version, which has it for Spark until the query runs."""
+        at = Place(path.spark, str(tmp_path / "source"), path.kind)
+        sql(at, "CREATE TABLE {} (k INT, x INT) USING delta TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
+        task_ = reader(path, at)
+        task_.run("1")
+        add(at, (1, 1))
+        (gone,) = path.spark.read.format("delta").load(at.uri).inputFiles()
+        sql(at, "ALTER TABLE {} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'none')")
+        os.unlink(gone.removeprefix("file:"))
+        with pytest.raises(RunError, match=r"version 1 of .*, which is new to the parameter `new`, can't be read"):
+            task_.read(task_.plan("2"))
+
+    @pytest.mark.slow
     def test_a_cleaned_log_is_named(self, path: Place, tmp_path: Path) -> None:
         """Of the source."""
         at = Place(path.spark, str(tmp_path / "source"), path.kind)

@@ -148,7 +148,7 @@ class NewRows:
         if named := [commit for commit in reading.by_files if commit.version not in reading.renamed]:
             frames.append(self._of_files(named))
         if renamed := [commit for commit in reading.by_files if commit.version in reading.renamed]:
-            frames.append(self._of_versions(renamed))
+            frames.append(self._of_known_versions(renamed))
         if reading.by_feed:
             self._refuse_gone(reading.by_feed)
         moved = [commit for commit in reading.by_feed if self._is_parted_otherwise(commit, reading.renamed)]
@@ -197,7 +197,7 @@ class NewRows:
         """Return the rows of the files that commits have added."""
         stored = self._stored()
         if stored is None or any(commit.marks_rows for commit in commits):
-            return self._of_versions(commits)
+            return self._of_known_versions(commits)
         files = self._files(commits)
         try:
             return data_files.read(self.table.spark, files, self._end.schema, kind=self._kind, stored=stored)
@@ -220,6 +220,11 @@ class NewRows:
     def _stored_then(self, version: int) -> Stored | None:
         """Return the same of the files of a version, which has other names than the end."""
         return _stored_by(self._log.definition(version, self._at(version)))
+
+    def _of_known_versions(self, commits: Sequence[SourceCommit]) -> Any:
+        """Return the same of versions of the table. Raises RunError if a file is gone, before the query runs."""
+        self._refuse_gone(commits)
+        return self._of_versions(commits)
 
     def _of_versions(self, commits: Sequence[SourceCommit]) -> Any:
         """Return the same of versions of the table: of the newest where it has the files, of older ones where not."""
@@ -255,7 +260,7 @@ class NewRows:
         ]
 
     def _refuse_gone(self, commits: Sequence[SourceCommit]) -> None:
-        """Raise RunError if the feed of a commit needs a file that has been vacuumed."""
+        """Raise RunError if the rows or the feed of a commit need a file that has been vacuumed."""
         files = self._files((one for one in commits if one.changes), "changes")
         files += self._files((one for one in commits if not one.changes), "added", "removed")
         try:
