@@ -49,7 +49,7 @@ _ROWLESS = (
     "VACUUM",
 )
 _MAKES_EMPTY = ("CREATE TABLE", "CREATE OR REPLACE TABLE", "REPLACE TABLE")
-_REPLACES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE", "TRUNCATE")
+_REPLACES = ("CLONE", "CREATE OR REPLACE TABLE", "REPLACE TABLE", "TRUNCATE")
 # Each write notes what came before it: it looks at what follows the one before the last, which may have been killed
 # before it could.
 _WRITES = 3

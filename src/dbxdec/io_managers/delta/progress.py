@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _NAME = "dbxdec/changes"
 # The rows of a table by another definition are not those that earlier commits tell of.
-_REDEFINES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE")
+_REDEFINES = ("CLONE", "CREATE OR REPLACE TABLE", "REPLACE TABLE")
 
 
 class UnclearError(RunError):

@@ -91,6 +91,8 @@ class Reading:
     commits: Sequence[SourceCommit]
     by_files: Sequence[SourceCommit] = field(default=())
     by_feed: Sequence[SourceCommit] = field(default=())
+    renamed: frozenset[int] = frozenset()
+    """The versions of commits whose files have other names for columns than those of the end of the span."""
 
     @property
     def is_empty(self) -> bool:
@@ -163,16 +165,16 @@ def refuse_lost_columns(earlier: Iterable[str], newest: str, context: InputConte
     span have the columns of its end: one that was dropped and made again under its name is not the one of before.
     """
     lost: dict[str, None] = {}
-    other: dict[str, str] = {}
+    other: dict[str, None] = {}
     known = [_fields(schema) for schema in (*earlier, newest)]
     for fields, now in itertools.pairwise(known):
         for name, kind in fields.items():
             if name not in now:
                 lost[name] = None
-            elif not _grew(kind, now[name]):
-                other[name] = f"`{name}` was {_shown(kind)} and is {_shown(now[name])}"
+            else:
+                other |= dict.fromkeys(_changes(name, kind, now[name]))
     said = [f"has lost its columns {listed(list(lost))}"] if lost else []
-    said += [f"has other types in some columns: {', '.join(other.values())}"] if other else []
+    said += [f"has other types in some columns: {', '.join(other)}"] if other else []
     if said:
         raise RunError(
             f"{context.uri} {' and '.join(said)} since the task has read it, so `{context.parameter}` can't give old "
@@ -186,17 +188,24 @@ def _fields(schema: str) -> dict[str, Any]:
     return {one["name"]: one["type"] for one in json.loads(schema)["fields"]}
 
 
-def _grew(before: Any, now: Any) -> bool:
-    """Return whether values of the type `before` are values of the type `now`: structs may have got fields."""
-    if not isinstance(before, dict) or not isinstance(now, dict):
-        return bool(before == now)
-    if before["type"] != now["type"]:
-        return False
+def _changes(path: str, before: Any, now: Any) -> Iterator[str]:
+    """Yield why values of the type `before` are no values of the type `now`: structs may have got fields."""
+    if not isinstance(before, dict) or not isinstance(now, dict) or before["type"] != now["type"]:
+        if before != now:
+            yield f"`{path}` was {_shown(before)} and is {_shown(now)}"
+        return
     if before["type"] == "struct":
         there = {one["name"]: one["type"] for one in now["fields"]}
-        return all(one["name"] in there and _grew(one["type"], there[one["name"]]) for one in before["fields"])
-    inside = [part for part in ("elementType", "keyType", "valueType") if part in before]
-    return all(_grew(before[part], now[part]) for part in inside)
+        for one in before["fields"]:
+            inside = f"{path}.{one['name']}"
+            if one["name"] in there:
+                yield from _changes(inside, one["type"], there[one["name"]])
+            else:
+                yield f"`{inside}` is gone"
+        return
+    for part in ("elementType", "keyType", "valueType"):
+        if part in before:
+            yield from _changes(f"{path}.{part.removesuffix('Type')}", before[part], now[part])
 
 
 def _shown(kind: Any) -> str:
@@ -221,6 +230,16 @@ def parted_otherwise(context: InputContext, version: int) -> RunError:
         f"has lost their values, so `{context.parameter}` can't have its changes",
         hint="annotate the parameter as a frame of Polars, which reads them; or go on after the version that has "
         "changed the partitions (`--adopt TASK=VERSION`), once the table that the task writes is right",
+    )
+
+
+def named_otherwise(context: InputContext, version: int) -> RunError:
+    """Return the error of a commit whose files have other names for columns, which only Spark reads."""
+    return RunError(
+        f"version {version} of {context.uri} is of before the table lost its column mapping: its files have other "
+        f"names for the columns, by which Polars can't read them for `{context.parameter}`",
+        hint="annotate the parameter as a Spark DataFrame, which reads them; or go on after the version that has taken "
+        "the mapping away (`--adopt TASK=VERSION`), once the table that the task writes is right",
     )
 
 

@@ -19,9 +19,10 @@ from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
 from dbxdec.io_managers.contexts import NO_ITEMS, WriteId
-from dbxdec.io_managers.delta import key_log
+from dbxdec.io_managers.delta import epochs, key_log
 from dbxdec.io_managers.delta.key_log import KeyLog, KeyWrite
 from dbxdec.io_managers.delta.polars import notes
+from dbxdec.io_managers.delta.receipts import Commit
 from delta_tools import frame, output, receipt
 from object_storage import object_storage
 
@@ -487,6 +488,11 @@ def test_a_table_that_is_made_again_has_no_key(table: Table) -> None:
     table.write(days(1)[0], frame(1))
     DeltaTable.create(str(table.path), Schema([Field("x", PrimitiveType("long"))]), mode="overwrite")
     assert table.done() == set()
+
+
+def test_a_clone_takes_all_keys_away() -> None:
+    """Its rows are those of another table."""
+    assert epochs.replaces_all(Commit(3, 3, "CLONE", {"source": "delta.`lake/backup`"}))
 
 
 def test_a_run_without_a_key_that_replaces_the_table_takes_all_keys_away(table: Table) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import deltalake
 import polars as pl
@@ -19,7 +21,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
 from dbxdec.io_managers.contexts import InputContext
 from dbxdec.io_managers.delta.progress import Consumer as Name
-from dbxdec.io_managers.delta.spark import log_files, source_log
+from dbxdec.io_managers.delta.spark import log_files, new_rows, source_log
 from dbxdec.io_managers.delta.spark.log import History, SparkTable
 from dbxdec.model.changes import Changes
 from dbxdec.testing import run_job
@@ -59,6 +61,16 @@ def replace(at: Place, *values: tuple[int, int], partitions: tuple[str, ...] = (
     """Overwrite a table, which gets these partitions."""
     writer = at.pairs(*values).coalesce(1).write.format("delta").mode("overwrite").option("overwriteSchema", "true")
     writer.partitionBy(*partitions).save(at.uri)
+
+
+def log_a_file(folder: Path, name: str, number: int) -> None:
+    """Commit a file of one row as the version `number`, as a writer does that gives files names of its own."""
+    file = folder / name
+    pl.DataFrame({"k": [number], "x": [number]}, schema={"k": pl.Int32, "x": pl.Int32}).write_parquet(file)
+    facts = {"size": file.stat().st_size, "modificationTime": number, "partitionValues": {}, "dataChange": True}
+    actions = [{"commitInfo": {"timestamp": number, "operation": "WRITE"}}, {"add": {"path": quote(name), **facts}}]
+    log = folder / "_delta_log" / f"{number:020}.json"
+    log.write_text("\n".join(map(json.dumps, actions)), encoding="utf-8")
 
 
 def sql_name(at: Place) -> str:
@@ -171,6 +183,24 @@ class TestAppends:
         assert all(row["_commit_timestamp"] is not None for row in found)
 
     @pytest.mark.slow
+    @pytest.mark.parametrize("is_told", [True, False])
+    def test_files_of_other_writers_may_have_any_name(
+        self, path: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_told: bool
+    ) -> None:
+        """Spark tells a file's name with escapes."""
+        at = Place(path.spark, str(tmp_path / "source"), path.kind)
+        add(at, (0, 0))
+        task_ = reader(path, at, FEED)
+        task_.run("1", make=lambda new: new.select("k", "x"))
+        if not is_told:
+            monkeypatch.setattr(new_rows.NewRows, "_stored", lambda _: None)
+        names = ["a b", "x%20y", "ü", "b=c", "br[1]", "plus+", "q'uote", "hash#", "what?", "non\u00a0break", "tab\t"]
+        for number, name in enumerate(names, 1):
+            log_a_file(Path(at.uri), f"{name}.parquet", number)
+        found = task_.read(task_.plan("2"))["new"].select("k", "_commit_version")
+        assert sorted(map(tuple, found.collect())) == [(number, number) for number in range(1, len(names) + 1)]
+
+    @pytest.mark.slow
     def test_many_commits_are_one_read(self, path: Place, tmp_path: Path) -> None:
         """The query has one scan, and the log of them is read by one job."""
         at = Place(path.spark, str(tmp_path / "source"), path.kind)
@@ -205,6 +235,20 @@ class TestAppends:
         ):
             task_.run("2")
         assert stored(path) == [(0, 0)]
+
+    @pytest.mark.slow
+    def test_a_vacuumed_file_of_a_column_mapping_is_named(self, path: Place, tmp_path: Path) -> None:
+        """Such a file is read at its version, which has it for Spark until the query runs."""
+        at = Place(path.spark, str(tmp_path / "source"), path.kind)
+        sql(at, "CREATE TABLE {} (k INT, x INT) USING delta TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
+        task_ = reader(path, at)
+        task_.run("1")
+        add(at, (1, 1))
+        (gone,) = path.spark.read.format("delta").load(at.uri).inputFiles()
+        sql(at, "ALTER TABLE {} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'none')")
+        os.unlink(gone.removeprefix("file:"))
+        with pytest.raises(RunError, match=r"version 1 of .*, which is new to the parameter `new`, can't be read"):
+            task_.read(task_.plan("2"))
 
     @pytest.mark.slow
     def test_a_cleaned_log_is_named(self, path: Place, tmp_path: Path) -> None:
@@ -259,6 +303,39 @@ class TestAppends:
         )
         assert sorted(row[-1] for row in seen[0]) == [3, 4, 6]
         assert stored(path) == [(0, 0), (1, 1), (2, 2), (2, 2)]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("partitions", ["", "PARTITIONED BY (k)"])
+    def test_column_mapping_that_is_taken_away(self, path: Place, tmp_path: Path, partitions: str) -> None:
+        """Files of before have the names of their own time, whether rows were added or changed."""
+        at = Place(path.spark, str(tmp_path / "source"), path.kind)
+        mapped = "TBLPROPERTIES ('delta.columnMapping.mode' = 'name', 'delta.enableChangeDataFeed' = 'true')"
+        sql(at, f"CREATE TABLE {{}} (k INT, x INT) USING delta {partitions} {mapped}")
+        task_, plain = reader(path, at, FEED), reader(other(path, "rows"), at)
+        for one in (task_, plain):
+            one.run("1", make=lambda new: new.select("k", "x"))
+        add(at, (1, 1), (2, 2))
+        sql(at, "UPDATE {} SET x = 9 WHERE k = 1")
+        sql(at, "DELETE FROM {} WHERE k = 2")
+        sql(at, "ALTER TABLE {} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'none')")
+        add(at, (3, 3))
+        assert rows(plain.read(plain.plan("2"))["new"]) == [(1, 1), (1, 9), (2, 2), (3, 3)]
+        found = rows(task_.read(task_.plan("2"))["new"].select("k", "x", "_change_type"))
+        changed = [(1, 1, "insert"), (1, 1, "update_preimage"), (1, 9, "update_postimage")]
+        assert found == [*changed, (2, 2, "delete"), (2, 2, "insert"), (3, 3, "insert")]
+
+    @pytest.mark.slow
+    def test_column_mapping_that_is_dropped_is_an_error_of_polars(self, path: Place, tmp_path: Path) -> None:
+        """Polars would find none of the columns in files of before, and give nulls."""
+        at = Place(path.spark, str(tmp_path / "source"), path.kind)
+        sql(at, "CREATE TABLE {} (k INT, x INT) USING delta TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
+        reader(path, at).run("1")
+        add(at, (1, 1))
+        sql(at, "ALTER TABLE {} DROP FEATURE columnMapping")
+        mine = PolarsDeltaIoManager("unused", mode="append")
+        task_ = Consumer.of(Table(mine, path.uri), Table(mine, at.uri), annotation=pl.LazyFrame)
+        with pytest.raises(RunError, match=r"version 1 of .* is of before the table lost its column mapping"):
+            task_.run("2")
 
     @pytest.mark.slow
     @pytest.mark.parametrize(("before", "after"), [((), ("x",)), (("x",), ())])

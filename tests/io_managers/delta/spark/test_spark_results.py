@@ -99,6 +99,16 @@ class TestFrames:
         assert (found.columns, rows(found)) == (["a", "b"], [(None, 1)])
 
     @pytest.mark.slow
+    def test_a_column_mapping_that_is_taken_away_later_changes_nothing(self, path: Place) -> None:
+        """The files have the names of their own time."""
+        mapped = "USING delta TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
+        path.spark.sql(f"CREATE TABLE delta.`{path.uri}` (k STRING, n INT) {mapped}")
+        path.write("append", "1", people(path, ("a", 1)))
+        path.write("append", "2", people(path, ("a", 2)))
+        path.spark.sql(f"ALTER TABLE delta.`{path.uri}` SET TBLPROPERTIES ('delta.columnMapping.mode' = 'none')")
+        assert read(path, "2") == [("a", 2)]
+
+    @pytest.mark.slow
     @pytest.mark.classic
     def test_files_that_were_compacted_are_still_there_until_a_vacuum(self, path: Place) -> None:
         """Then one sentence says so."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.delta import source_commits
+from dbxdec.io_managers.delta import source_commits, stored_names
 from dbxdec.io_managers.delta.polars import column_values, last_changes, scan, spellings, table_log
 from dbxdec.io_managers.delta.polars.outline import Outline
 from dbxdec.io_managers.delta.source_commits import SourceCommit
@@ -136,7 +136,12 @@ class NewRows:
             schemas = [start.schema_json, *(str(one["schemaString"]) for one in redefined)]
             source_commits.refuse_lost_columns(schemas, self._end.schema_json, context)
         fed = source_commits.feeds(commits, before)
-        return source_commits.reading(commits, context, self.wanted.changes, fed)
+        found = source_commits.reading(commits, context, self.wanted.changes, fed)
+        renamed = stored_names.of_other_names(commits, *map(_names, (start, self._end))) if redefined else ()
+        for commit in (*found.by_files, *found.by_feed):
+            if commit.version in renamed:
+                raise source_commits.named_otherwise(context, commit.version)
+        return found
 
     def _refuse_gone(self, reading: Reading) -> None:
         """Raise RunError if a file of the span is gone; only files that a commit of or after the span dropped can be.
@@ -309,6 +314,10 @@ class NewRows:
             case _:
                 last = last_changes.of(frame, self.wanted.changes.by, self.wanted.context)
                 return last.select(map(named, [*columns, CHANGE]))
+
+
+def _names(table: Outline) -> Mapping[tuple[str, ...], str]:
+    return stored_names.of_definition(table.schema_json, table.properties)
 
 
 def _moment_type() -> pl.DataType:

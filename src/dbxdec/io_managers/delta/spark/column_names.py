@@ -6,12 +6,11 @@ import json
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.io_managers.delta.stored_names import PHYSICAL
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_PHYSICAL = "delta.columnMapping.physicalName"  # Delta protocol, "Column Mapping"
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def of_schema(text: str) -> Stored:
 
 def _field(own: Mapping[str, Any]) -> dict[str, Any]:
     """Return a field as the files have it."""
-    name = (own.get("metadata") or {}).get(_PHYSICAL, own["name"])
+    name = (own.get("metadata") or {}).get(PHYSICAL, own["name"])
     return {"name": name, "type": _kind(own["type"]), "nullable": own["nullable"], "metadata": {}}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta import log_lines
+from dbxdec.io_managers.delta import log_lines, stored_names
 from dbxdec.io_managers.delta.spark import log_files
 from dbxdec.io_managers.spark_frames import escaped, quoted, string_literal
 from dbxdec.io_managers.spark_session import first_line
@@ -103,7 +103,7 @@ class CommitFiles:
 
     def _names_columns(self, detail: Detail) -> bool:
         """Return whether the log has the names of columns; with column mapping it has others (Delta protocol)."""
-        mapped = detail.properties.get("delta.columnMapping.mode", "none") != "none"
+        mapped = detail.properties.get(stored_names.MODE, stored_names.UNMAPPED) != stored_names.UNMAPPED
         return not mapped and all(file.partition.keys() == set(detail.partitions) for file in self.added)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import string
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from dbxdec.io_managers.delta.spark.column_names import Stored
 from dbxdec.io_managers.delta.spark.reader import metadata_of
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 AS_IT_IS = Stored()
+_LEGAL = frozenset(string.ascii_letters + string.digits + "_-!.~'()*,;:$&+=@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,16 @@ class File:
     @property
     def name(self) -> str:
         return self.uri.rpartition("/")[2]
+
+    @property
+    def told(self) -> str:
+        """The name as `_metadata.file_name` has it: encoded as the path of a URI by Java (java.net.URI, "quoted")."""
+        return "".join(map(_encoded, self.name))
+
+
+def _encoded(character: str) -> str:
+    is_kept = character in _LEGAL if character.isascii() else character.isprintable()
+    return character if is_kept else quote(character, safe="")
 
 
 def read(
@@ -102,7 +115,7 @@ def labelled(
         # A join, since a union of thousands of reads takes Spark minutes to plan.
         name = f"{free}f"
         kinds = ", ".join(f"{label} STRING" for label in [name, *labels])
-        rows = [(file.name, *given) for file, given in zip(files, values, strict=True)]
+        rows = [(file.told, *given) for file, given in zip(files, values, strict=True)]
         known = frame.sparkSession.createDataFrame(rows, kinds)
         named = frame.withColumn(name, metadata_of(frame)["file_name"])
         frame = named.join(functions.broadcast(known), on=name, how="inner")

@@ -15,9 +15,9 @@ from urllib.parse import unquote
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta import source_commits
+from dbxdec.io_managers.delta import source_commits, stored_names
 from dbxdec.io_managers.delta.source_commits import Reading
-from dbxdec.io_managers.delta.spark import column_names, commit_files, data_files, last_changes
+from dbxdec.io_managers.delta.spark import column_names, commit_files, data_files, last_changes, log_files
 from dbxdec.io_managers.delta.spark.data_files import File
 from dbxdec.io_managers.delta.spark.reader import metadata_of, together
 from dbxdec.io_managers.delta.spark.source_log import SourceLog
@@ -27,12 +27,13 @@ from dbxdec.model.changes import CHANGE, FEED, FEED_PROPERTY, MOMENT, VERSION
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from dbxdec.io_managers.contexts import InputContext
     from dbxdec.io_managers.delta.source_commits import SourceCommit
     from dbxdec.io_managers.delta.spark.column_names import Stored
     from dbxdec.io_managers.delta.spark.log import Detail, SparkTable
+    from dbxdec.io_managers.delta.spark.log_files import Definition
     from dbxdec.io_managers.positions import Span
     from dbxdec.model.changes import Changes
 
@@ -109,15 +110,21 @@ class NewRows:
     def _reading(self, commits: Sequence[SourceCommit]) -> Reading:
         """Return how the commits of the span are read. Raises RunError if one of them is gone or refused."""
         redefined = [commit.metadata for commit in commits if commit.metadata is not None]
-        before = dict(self._detail.properties)
+        before, renamed = dict(self._detail.properties), frozenset[int]()
         if redefined:
             start = self._at(self._after)
             found = self._log.definition(self._after, start)
             before = dict(found.configuration) if found is not None else {}
             schemas = [start.schema.json(), *(str(one["schemaString"]) for one in redefined)]
             source_commits.refuse_lost_columns(schemas, self._end.schema.json(), self.context)
+            renamed = stored_names.of_other_names(commits, _names(found, start), _names(self._defined, self._end))
         fed = source_commits.feeds(commits, before)
-        return source_commits.reading(commits, self.context, self.changes, fed)
+        return replace(source_commits.reading(commits, self.context, self.changes, fed), renamed=renamed)
+
+    @cached_property
+    def _defined(self) -> Definition | None:
+        """The definition of the table at the end of the span; None if nobody can tell."""
+        return self._log.definition(self.span.until, self._end)
 
     def _without_log(self) -> Any:
         """Return the rows where this session may not read the files of the log: by the feed, or by comparison."""
@@ -138,21 +145,23 @@ class NewRows:
     def _of(self, reading: Reading) -> Any:
         """Return all changes of the span, with the columns of the feed; for `kind="rows"` only what was added."""
         frames = []
-        if reading.by_files:
-            frames.append(self._of_files(reading.by_files))
+        if named := [commit for commit in reading.by_files if commit.version not in reading.renamed]:
+            frames.append(self._of_files(named))
+        if renamed := [commit for commit in reading.by_files if commit.version in reading.renamed]:
+            frames.append(self._of_known_versions(renamed))
         if reading.by_feed:
             self._refuse_gone(reading.by_feed)
-        moved = [commit for commit in reading.by_feed if self._is_parted_otherwise(commit)]
+        moved = [commit for commit in reading.by_feed if self._is_parted_otherwise(commit, reading.renamed)]
         if moved:
-            frames += self._of_moved(moved)
+            frames += self._of_moved(moved, reading.renamed)
         left = replace(reading, by_feed=[commit for commit in reading.by_feed if commit not in moved])
         if left.by_feed:
             frames.append(self._fed(_stretches(left), [commit.version for commit in left.by_feed]))
         return together(frames)
 
-    def _is_parted_otherwise(self, commit: SourceCommit) -> bool:
+    def _is_parted_otherwise(self, commit: SourceCommit, renamed: Collection[int]) -> bool:
         """Return whether a commit has files of before the table got the partitions that it has."""
-        stored = self._stored()
+        stored = self._stored_then(commit.version) if commit.version in renamed else self._stored()
         if stored is None:
             return False
         now = {stored.name(name) for name in self._detail.partitions}
@@ -168,11 +177,11 @@ class NewRows:
         before = self._log.definition(commit.version - 1, self._at(commit.version - 1))
         return before is None or {stored.name(name) for name in before.partitions} != now
 
-    def _of_moved(self, commits: Sequence[SourceCommit]) -> list[Any]:
+    def _of_moved(self, commits: Sequence[SourceCommit], renamed: Collection[int]) -> list[Any]:
         """Return the changes of such commits by their files, since Spark's feed has null for their partitions."""
         stored, frames = self._stored(), []
         for commit in commits:
-            if commit.changes or commit.marks_rows or stored is None:
+            if commit.changes or commit.marks_rows or stored is None or commit.version in renamed:
                 raise source_commits.parted_otherwise(self.context, commit.version)
             for remove in commit.removed if self._kind is not None else ():
                 if remove.get("partitionValues") is None:  # they are optional there
@@ -188,7 +197,7 @@ class NewRows:
         """Return the rows of the files that commits have added."""
         stored = self._stored()
         if stored is None or any(commit.marks_rows for commit in commits):
-            return self._of_versions(commits)
+            return self._of_known_versions(commits)
         files = self._files(commits)
         try:
             return data_files.read(self.table.spark, files, self._end.schema, kind=self._kind, stored=stored)
@@ -202,11 +211,20 @@ class NewRows:
 
     def _stored(self) -> Stored | None:
         """Return the columns as the files have them; None if they can't be told by their names."""
-        mode = self._detail.properties.get("delta.columnMapping.mode", "none")
-        if mode == "none":
+        known = log_files.definition_of(self._end, self.table.spark, [stored_names.MODE])
+        properties = self._detail.properties if known is None else known.configuration
+        if properties.get(stored_names.MODE, stored_names.UNMAPPED) == stored_names.UNMAPPED:
             return data_files.AS_IT_IS
-        found = self._log.definition(self.span.until, self._end) if mode == "name" else None
-        return None if found is None else column_names.of_schema(found.schema)
+        return _stored_by(self._defined)
+
+    def _stored_then(self, version: int) -> Stored | None:
+        """Return the same of the files of a version, which has other names than the end."""
+        return _stored_by(self._log.definition(version, self._at(version)))
+
+    def _of_known_versions(self, commits: Sequence[SourceCommit]) -> Any:
+        """Return the same of versions of the table. Raises RunError if a file is gone, before the query runs."""
+        self._refuse_gone(commits)
+        return self._of_versions(commits)
 
     def _of_versions(self, commits: Sequence[SourceCommit]) -> Any:
         """Return the same of versions of the table: of the newest where it has the files, of older ones where not."""
@@ -218,7 +236,7 @@ class NewRows:
         frames = [self._with_feed(self._end.limit(0), moments=False)]
         for version, files in groups.items():
             frame = self._at(version)
-            names = sorted({file.name for file in files})
+            names = sorted({file.told for file in files})
             chosen = frame.where(metadata_of(frame)["file_name"].isin(names))
             frames.append(data_files.labelled(chosen, files, frame.schema, (), kind=self._kind))
         return together(frames)
@@ -242,7 +260,7 @@ class NewRows:
         ]
 
     def _refuse_gone(self, commits: Sequence[SourceCommit]) -> None:
-        """Raise RunError if the feed of a commit needs a file that has been vacuumed."""
+        """Raise RunError if the rows or the feed of a commit need a file that has been vacuumed."""
         files = self._files((one for one in commits if one.changes), "changes")
         files += self._files((one for one in commits if not one.changes), "added", "removed")
         try:
@@ -310,6 +328,21 @@ class NewRows:
             case _:
                 last = last_changes.of(frame, self.changes.by, self.context)
                 return last.select(*map(quoted, [*columns, CHANGE]))
+
+
+def _stored_by(found: Definition | None) -> Stored | None:
+    """Return the columns as files by a definition have them; None if nobody can tell them by their names."""
+    mode = None if found is None else found.configuration.get(stored_names.MODE, stored_names.UNMAPPED)
+    if found is None or mode not in ("name", stored_names.UNMAPPED):
+        return None
+    return data_files.AS_IT_IS if mode == stored_names.UNMAPPED else column_names.of_schema(found.schema)
+
+
+def _names(found: Definition | None, frame: Any) -> Mapping[tuple[str, ...], str]:
+    """Return the names of columns in files by a definition; by the rows of the version where nobody can tell it."""
+    if found is None:
+        return stored_names.of_definition(frame.schema.json(), {})
+    return stored_names.of_definition(found.schema, found.configuration)
 
 
 def _stretches(reading: Reading) -> list[tuple[int, int]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.base import log
+from dbxdec.io_managers.delta import stored_names
 from dbxdec.io_managers.delta.reader import Results
 from dbxdec.io_managers.delta.receipts import KEEP_VERSIONS, gone
 from dbxdec.io_managers.delta.spark import commit_files, log_files, predicates
@@ -72,6 +74,13 @@ class SparkResults(Results[Any]):
         found = self._table.detail()
         assert found is not None  # noqa: S101 - a receipt has been found in it
         return found
+
+    def _detail_of(self, rows: Any) -> Detail:
+        """Return the details of the version that `rows` reads: its files are named and parted as it was then."""
+        known = log_files.definition_of(rows, self._table.spark, [stored_names.MODE])
+        if known is None:
+            return self._detail
+        return replace(self._detail, partitions=known.partitions, properties=known.configuration)
 
     def partitions(self) -> Sequence[str]:
         return self._detail.partitions
@@ -143,9 +152,12 @@ class SparkResults(Results[Any]):
         if any(commit is None for commit in commits):
             return None
         both = CommitFiles(tuple(file for commit in commits if commit for file in commit.added), frozenset())
-        newest = max(results, key=lambda found: found.version)
-        schema = self._table.frame(newest.version).schema
-        rows = both.rows(self._table, self._detail, schema)
+        oldest, newest = (chosen(results, key=lambda found: found.version) for chosen in (min, max))
+        whole = self._table.frame(newest.version)
+        detail = self._detail_of(whole)
+        if detail != self._detail_of(self._table.frame(oldest.version)):
+            return None
+        rows = both.rows(self._table, detail, whole.schema)
         if rows is not None and not is_connect(self._table.spark):
             self._refuse_gone([file.uri for file in both.added], newest.version)
         return rows
@@ -159,11 +171,12 @@ class SparkResults(Results[Any]):
         if (commit := self._commit(found)) is not None:
             if not commit.added:
                 return whole.limit(0)
-            if (rows := commit.rows(table, self._detail, whole.schema)) is not None:
+            detail = self._detail_of(whole)
+            if (rows := commit.rows(table, detail, whole.schema)) is not None:
                 if found.version < self._newest and not is_connect(table.spark):
                     self._refuse_gone([file.uri for file in commit.added], found.version)
                 return rows
-            pruned = commit.predicate(self._detail, whole.schema)
+            pruned = commit.predicate(detail, whole.schema)
             frame = self.at(found).where(pruned) if pruned else self.at(found)
             return _of_files(frame, self.added(found))
         if (rows := self._fed(found, whole)) is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta import source_commits
+from dbxdec.io_managers.delta import source_commits, stored_names
 from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.receipts import made_at
 from dbxdec.io_managers.delta.source_commits import SourceCommit
@@ -130,7 +130,7 @@ class SourceLog:
 
     def definition(self, version: int, frame: Any) -> Definition | None:
         """Return the definition of the table at a version, which `frame` reads; None if nobody can tell."""
-        found = log_files.definition_of(frame, self.table.spark, [FEED_PROPERTY])
+        found = log_files.definition_of(frame, self.table.spark, [FEED_PROPERTY, stored_names.MODE])
         return found or _definition(self.table.spark, self.folder, version)
 
 
