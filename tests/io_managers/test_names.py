@@ -29,6 +29,17 @@ from dbxdec.testing import run_job
 PATHS: list[type[Any]] = [PolarsDeltaIoManager, PolarsCsvIoManager, SparkDeltaIoManager, SparkParquetIoManager]
 
 
+@pytest.mark.parametrize("name", ["gold/orders@v1", "orders@V12", "orders@20240131000000000"])
+def test_a_delta_table_is_not_called_as_a_version_of_another(name: str) -> None:
+    """Spark would read that version; other managers, and an `@` elsewhere, mean nothing by it."""
+    for kind in (PolarsDeltaIoManager, SparkDeltaIoManager):
+        with pytest.raises(DbxdecError, match=f"{name}' ends like a version"):
+            kind("/lake").table(name)
+        assert kind("/lake").table(f"{name}/x").is_table
+        assert kind("/lake").table(f"{name}b").is_table
+    assert PolarsCsvIoManager("/lake").table(name).is_table
+
+
 @pytest.mark.parametrize("kind", PATHS)
 @pytest.mark.parametrize(
     ("name", "said"),

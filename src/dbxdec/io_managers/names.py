@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, listed
 from dbxdec.model.variables import without_tokens
+from dbxdec.support.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 # Folders that Delta and dbxdec keep inside a table.
 _TAKEN = ("_delta_log", "_dbxdec", "_items", "_change_data")
 _PARTS = 3
+# The end of a path by which Delta reads an older version (delta-io/delta, DeltaTimeTravelSpec).
+_VERSION = pattern(r"@([vV]\d+|\d{17})\Z", re.ASCII)
 
 
 def of_path(name: str) -> list[Problem]:
@@ -21,6 +25,14 @@ def of_path(name: str) -> list[Problem]:
     A bundle variable in it counts as a letter; its value is checked in a run.
     """
     return _problems(name, _of_path, "name a table by its path below `base_path`, such as 'gold/orders'")
+
+
+def of_delta_path(name: str) -> list[Problem]:
+    """Return the problems of `name` as the path of a Delta table below `base_path`."""
+    version = _VERSION.search(name)
+    hint = f"Spark reads `{version[0]}` at the end of a path as a version of the table before it" if version else ""
+    found = [Problem(f"the table name {name!r} ends like a version", hint=hint)] if version else []
+    return of_path(name) + found
 
 
 def of_catalog(name: str) -> list[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec.errors import DbxdecError, RunError
-from dbxdec.io_managers import options
+from dbxdec.io_managers import names, options
 from dbxdec.io_managers.base import IoManager, log
 from dbxdec.io_managers.delta import definition, expectation_problems, expectations
 from dbxdec.model.variables import names_in
@@ -107,6 +107,9 @@ class DeltaIoManager(IoManager):
     def variables(self) -> set[str]:
         said = names_in(definition.strings(self)) | names_in(expectations.strings(self))
         return super().variables() | said | (self.quarantine.variables() if self.quarantine is not None else set())
+
+    def name_problems(self, name: str) -> list[Problem]:
+        return names.of_delta_path(name)
 
     def definition(self) -> definition.Definition:
         """Return the table as it is wanted, with the values of bundle variables in this run."""
