@@ -698,6 +698,16 @@ def test_a_log_that_can_not_be_read_is_an_error_and_no_answer(table: Table) -> N
         table.done()
 
 
+def test_a_damaged_checkpoint_is_an_error_and_no_answer(table: Table) -> None:
+    """What it has cut off may have had keys."""
+    table.write("day=2024-01-01", frame(1))
+    table.delta.create_checkpoint()
+    (checkpoint,) = table.path.glob("_delta_log/*.checkpoint.parquet")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(RunError, match=f"the log of {re.escape(str(table.path))} can't be read"):
+        table.done()
+
+
 def test_a_hole_in_the_log_is_an_error_and_no_answer(table: Table) -> None:
     """A commit that is gone may have had a key."""
     for n, key in enumerate(days(1, 2, 3)):
@@ -750,6 +760,7 @@ def test_a_table_of_spark_at_a_path_of_this_machine_is_read_without_spark(table:
         ("dbxdec/1/job/77/task/", None),
         ("other|a|b|c", None),
         ("dbxdec1||day=1|too/short", None),
+        ("dbxdec1||day=1|1/job/77/task", None),
         ("dbxdec1||day=1|1/job/77/task/|x", None),
         ("dbxdec1||day=1|1/job/77/task/", KeyWrite("day=1", "", "1/job/77/task")),
         ("own/dbxdec1|s|day=1|1/job/77/task/i/out|8", KeyWrite("day=1", "s", "1/job/77/task/out", "i", 8)),
