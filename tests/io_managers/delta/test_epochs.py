@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dbxdec.io_managers.delta.epochs import needed
-from dbxdec.io_managers.delta.key_log import KeyLog
+from dbxdec.io_managers.delta.key_log import Identifier, KeyLog
 from dbxdec.io_managers.delta.receipts import Commit, Left
 from delta_tools import RECEIPT
 
@@ -62,3 +62,18 @@ def test_a_merge_that_took_no_identifier_has_its_key_by_its_receipt() -> None:
         keyed(2, Left("kept"), key="day=3"),
     ]
     assert [write.key for write in KeyLog([], commits, None).standing()] == ["day=1"]
+
+
+def test_of_keys_before_a_restore_that_does_not_say_to_where_nobody_can_tell() -> None:
+    """Those after it are there."""
+    told = KeyLog([], [keyed(4), restored(3, None), keyed(2)], None).told()
+    assert ([write.key for write in told.standing], told.untold("")) == (["day=4"], {"day=2"})
+    assert "version 3, and its log does not say to which" in told.why
+
+
+@pytest.mark.parametrize(("to", "is_strange"), [(0, True), (1, False)])
+def test_rows_of_before_the_keys_are_strange_where_a_restore_brought_them_back(to: int, is_strange: bool) -> None:
+    """Version 0 has rows of another program, which has taken them away in version 1."""
+    commits = [keyed(3), restored(2, to), Commit(1, 1, "TRUNCATE"), Commit(0, 0, "WRITE", {"mode": "Append"})]
+    identifiers = [Identifier("dbxdec1||day=3|1/job/run-3/task/", 3, 3)]
+    assert KeyLog(identifiers, commits, None).is_strange("") is is_strange

@@ -698,6 +698,35 @@ def test_a_log_that_can_not_be_read_is_an_error_and_no_answer(table: Table) -> N
         table.done()
 
 
+def test_a_checkpoint_of_several_files_is_read_whole_or_not_at_all(table: Table) -> None:
+    """Spark may make such (Delta protocol, "Multi-part Checkpoint"). Without one of its files an older one counts."""
+    for n, key in enumerate(days(1, 2)):
+        table.write(key, frame(n))
+    table.delta.create_checkpoint()
+    for n, key in enumerate(days(3, 4), 2):
+        table.write(key, frame(n))
+    table.delta.create_checkpoint()
+    log = table.path / "_delta_log"
+    whole = log / f"{3:020}.checkpoint.parquet"
+    rows = pl.read_parquet(whole)
+    parts = [log / f"{3:020}.checkpoint.{part:010}.{3:010}.parquet" for part in (1, 2, 3)]
+    for part, path in enumerate(parts):
+        rows.gather_every(3, part).write_parquet(path)
+    whole.unlink()
+    day = days(5)
+    table.write(day[0], frame(5))
+    kept = {path: path.read_bytes() for path in sorted(log.glob("*.json"))[:-1]}
+    for path in kept:
+        path.unlink()
+    assert table.done() == {*days(1, 2, 3, 4), *day}
+    parts[1].unlink()
+    with pytest.raises(RunError, match="its newest checkpoint can't be found"):
+        table.done()
+    for path, held in kept.items():
+        path.write_bytes(held)
+    assert table.done() == {*days(1, 2, 3, 4), *day}
+
+
 def test_a_damaged_checkpoint_is_an_error_and_no_answer(table: Table) -> None:
     """What it has cut off may have had keys."""
     table.write("day=2024-01-01", frame(1))
