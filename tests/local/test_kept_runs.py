@@ -353,6 +353,7 @@ class TestInside:
         ("values", "named"),
         [
             ({"day": SECOND[0], "note": ""}, "`day`"),
+            ({"day": FIRST[0]}, "`note`"),
             ({"day": FIRST[0], "note": "", "new": "1"}, "`new`"),
             ({"day": SECOND[0], "note": "x"}, "`day` and `note`"),
         ],
@@ -360,7 +361,7 @@ class TestInside:
     def test_with_other_values_it_is_begun_anew_where_it_has_stored_nothing(
         self, kept: Kept, values: dict[str, str], named: str
     ) -> None:
-        """Otherwise the results of both would be there."""
+        """Otherwise the results of both would be there. A parameter that is gone, or new, is another value."""
         outer = kept.add()
         kept.add(job=OTHER, parent=outer.id, task="other")
         assert self.started(kept, outer, values) is None
