@@ -34,6 +34,7 @@ DAY = JobParameter("day", ValueType("date"), key=Periods("daily"))
 NOTE = JobParameter("note", ValueType("str"), default="")
 LOAD, REPORT, MAIL = task("load", outputs=TABLE), task("report", "load", outputs=MERGED), task("mail", "report")
 JOB = Job("delays", "shop", "delays", HERE, (LOAD, REPORT, MAIL), (DAY, NOTE))
+OTHER = replace(JOB, key="other")
 ALL = ("load", "report", "mail")
 FIRST, SECOND = ("2024-01-01",), ("2024-01-02",)
 WROTE = {"kind": "write", "name": "load", "version": 3}
@@ -171,6 +172,8 @@ class TestWhichRun:
         kept.add()
         renamed = replace(JOB, parameters=(replace(DAY, name="date", key=Periods("daily", was="day")), NOTE))
         assert kept.resumed(renamed) == {}
+        assert key_runs.key_of_run(renamed, kept.add()) == FIRST
+        assert key_runs.key_of_run(replace(JOB, parameters=(replace(DAY, name="date"),)), kept.add()) is None
         run = kept.add(job=renamed, parameters={"date": FIRST[0]})
         assert kept.resumed(renamed) == {FIRST: run.id}
 
@@ -182,7 +185,44 @@ class TestWhichRun:
         kept.add("success", parent="1", started_ms=101)
         kept.add("failed", started_ms=101)
         assert key_runs.done_since(JOB, kept.folder, 100, {}) == {SECOND}
+        kept.add("success", started_ms=101, variables={"lake": "a"}, parameters={"note": "x"})
+        for variables, others, found in (
+            ({"lake": "a"}, {"note": "x"}, True),
+            ({"lake": "b"}, {"note": "x"}, False),
+            ({"lake": "a"}, {"note": "y"}, False),
+            ({}, None, True),
+        ):
+            assert (FIRST in key_runs.done_since(JOB, kept.folder, 100, variables, others)) is found
         assert key_runs.done_since(JOB, kept.folder, 99, {}) == {FIRST, SECOND}
+
+
+class TestMeanwhile:
+    def test_a_run_of_the_key_that_another_command_has_started_since_is_found(self, kept: Kept) -> None:
+        """Not one of before, of another key, of the backfill itself, or in another lake."""
+        before = kept.add()
+        meanwhile = key_runs.Meanwhile(JOB, kept.folder, {"lake": "a"}, since=before.id)
+        assert meanwhile.of(FIRST) is None
+        kept.add(day=SECOND[0])
+        kept.add(job=OTHER)
+        assert meanwhile.of(FIRST) is None
+        own = kept.add()
+        meanwhile.own.add(own.id)
+        assert meanwhile.of(FIRST) is None
+        newest = kept.add(variables={"lake": "a"}, parent=before.id)
+        found = meanwhile.of(FIRST)
+        assert found is not None
+        assert found.id == newest.id
+        kept.add(variables={"lake": "b"})
+        assert meanwhile.of(FIRST) is None
+
+    def test_without_keys_the_other_values_tell(self, kept: Kept) -> None:
+        """A run with others is another one."""
+        meanwhile = key_runs.Meanwhile(JOB, kept.folder, {}, {"note": "x"}, since="0")
+        same = kept.add(parameters={"note": "x"})
+        kept.add(parameters={"note": "y"})
+        found = meanwhile.of(FIRST)
+        assert found is not None
+        assert found.id == same.id
 
 
 class TestByHand:
@@ -304,6 +344,19 @@ class TestResuming:
         assert resuming.left_out(killed, "mail") is State.DESELECTED
         assert resuming.left_out(kept.add(None, ends={}), "mail") is State.CANCELLED
 
+    def test_a_kept_task_is_shown_as_it_ended(self, kept: Kept) -> None:
+        """With what its last attempt that was a success has written, and nothing of other tasks."""
+        read, other = {"kind": "read", "name": "x"}, {**WROTE, "version": 9}
+        made = ledger.Ledger(kept.add(None, ends={}).folder, {})
+        kept.attempt(made, "load", "failed", [other])
+        kept.attempt(made, "load", "success", [WROTE, read])
+        kept.attempt(made, "report", "success", [other])
+        made.note("task", task="load", state="success", started_ms=1, ended_ms=7, attempts=2, said="2 tries", run="5")
+        run = kept.read(made)
+        found = resuming.as_it_ended(run, run.tasks()["load"])
+        assert (found.key, found.state, found.started_ms, found.ended_ms) == ("load", State.SUCCESS, 1, 7)
+        assert (found.wrote, found.said, found.run, found.kept) == ((WROTE,), "2 tries", "5", True)
+
     def test_iterations_that_have_ended_well_are_kept(self, kept: Kept) -> None:
         """With what they have written, of tasks that are the same and come after kept ones only."""
         each = replace(REPORT, each=dag.Each(dag.Literal([1, 2, 3])))
@@ -317,9 +370,6 @@ class TestResuming:
         assert resuming.kept_iterations(job, run, ["load", "report"]) == {}
         changed = replace(job, tasks=(LOAD, replace(each, inputs={"x": dag.Item()})))
         assert resuming.kept_iterations(changed, run, ["load"]) == {}
-
-
-OTHER = replace(JOB, key="other")
 
 
 class TestInside:
