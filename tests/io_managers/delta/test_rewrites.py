@@ -63,28 +63,28 @@ def test_columns_may_come_and_structs_may_grow(before: Any, now: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "said"),
+    ("before", "now"),
     [
-        ("long", "string", "`x` was long and is string"),
-        ("integer", "long", "`x` was integer and is long"),
-        (A, "long", "`x` was struct and is long"),
-        ("long", A, "`x` was long and is struct"),
-        (A, array(A), "`x` was struct and is array"),
-        (array("long"), map_("long", "long"), "`x` was array and is map"),
-        (AB, A, "`x` was struct and is struct"),
-        (AB, struct(b="long"), "`x` was struct and is struct"),
-        (A, CHANGED, "`x` was struct and is struct"),
-        (AB, struct(a="date", b="long"), "`x` was struct and is struct"),
-        (array(AB), array(A), "`x` was array and is array"),
-        (array("long"), array("string"), "`x` was array and is array"),
-        (map_("string", AB), map_("string", A), "`x` was map and is map"),
-        (map_("long", "long"), map_("string", "long"), "`x` was map and is map"),
-        (struct(a=AB), struct(a=A), "`x` was struct and is struct"),
+        ("long", "string"),
+        ("integer", "long"),
+        (A, "long"),
+        ("long", A),
+        (A, array(A)),
+        (array("long"), map_("long", "long")),
+        (AB, A),
+        (AB, struct(b="long")),
+        (A, CHANGED),
+        (AB, struct(a="date", b="long")),
+        (array(AB), array(A)),
+        (array("long"), array("string")),
+        (map_("string", AB), map_("string", A)),
+        (map_("long", "long"), map_("string", "long")),
+        (struct(a=AB), struct(a=A)),
     ],
 )
-def test_a_column_of_another_type_is_an_error(before: Any, now: Any, said: str) -> None:
+def test_a_column_of_another_type_is_an_error(before: Any, now: Any) -> None:
     """Also inside of structs, lists and maps."""
-    with pytest.raises(RunError, match=f"has other types in some columns: {said}"):
+    with pytest.raises(RunError, match="has other types in some columns: `x"):
         refuse_lost_columns([schema(x=before)], schema(x=now), HERE)
 
 
