@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
 
+import polars as pl
 import pytest
 
 from conftest import Installation
@@ -18,6 +19,7 @@ from dbxdec import IoManager, bundle_variable, each, job, latest, secret, task
 from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.build import codegen
 from dbxdec.errors import AuthoringError, CodegenError, RunError
+from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import dag
 from dbxdec.model.items import content
@@ -28,8 +30,9 @@ from dbxdec.model.typehints import Annotation
 from dbxdec.model.values import ValueType
 from dbxdec.platform.texts import iterations
 from dbxdec.runtime import context
-from dbxdec.runtime.iterations import Item, by_item, find_iteration
+from dbxdec.runtime.iterations import Item, by_item, find_iteration, iterations_of
 from dbxdec.runtime.task_values import MemoryStore, task_values
+from dbxdec.testing import run_job
 from projects import Project
 
 
@@ -508,6 +511,39 @@ def test_a_start_without_its_item_is_refused() -> None:
         find_iteration(*repeated(dag.Literal(["a"])), None, {})
     with pytest.raises(RunError, match="was started for the item '7'"):
         find_iteration(*repeated(dag.Literal(["a"])), "7", {})
+    for text in ("1", "00", "-1", "²", ""):
+        with pytest.raises(RunError, match="has 1 items, but was started for the item"):
+            find_iteration(*repeated(dag.Literal(["a"])), text, {})
+
+
+def test_equal_items_of_the_author_are_iterations_of_their_own(tmp_path: Path) -> None:
+    """An append takes a second write of one iteration for a repeated one: its rows would be lost."""
+    lake = PolarsDeltaIoManager(bundle_variable("root"), mode="append")
+
+    @task(io_manager=lake.table("orders"))
+    def ingest(x: int) -> pl.DataFrame:
+        return pl.DataFrame({"x": [x]})
+
+    @job
+    def equals() -> None:
+        ingest(each([1, 2, 1, 1]))
+
+    run_job(equals, variables={"root": str(tmp_path)}, in_memory=False)
+    assert sorted(pl.read_delta(str(tmp_path / "orders"))["x"].to_list()) == [1, 1, 1, 2]
+    found = [one.id for one in iterations_of([Item(form, literal=True) for form in (1, 2, 1, 1)])]
+    assert len(set(found)) == 4
+    assert [name.removeprefix(found[0]) for name in found if name.startswith(found[0])] == ["", "_1", "_2"]
+
+
+def test_an_iteration_is_named_by_what_people_read() -> None:
+    """In letters, digits and `_`, with a part that tells items apart of which these are equal."""
+    items: list[Any] = ["Überseetor 7", "x" * 99, {"b": "ä", "a": [1]}, "", "???", "!!!"]
+    found = [one.id for one in iterations_of([Item(form, literal=False) for form in items])]
+    assert len(set(found)) == len(items)
+    words = [name.rpartition("_")[0] for name in found]
+    assert words[0] == "berseetor_7"
+    assert set(words[1]) == {"x"}
+    assert words[2:] == ["a_1_b", "", "", ""]
 
 
 def test_results_by_item_have_the_keys_that_the_annotation_says() -> None:

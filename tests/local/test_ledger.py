@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -340,3 +341,97 @@ def test_a_project_where_nobody_may_write_is_only_read(tmp_path: Path, monkeypat
     assert (found.is_dir(), found.is_relative_to(tmp_path)) == (True, False)
     assert (ledger.lake(tmp_path), backfills.all_of(tmp_path)) == (str(tmp_path / ".dbxdec/lake"), [])
     assert list(tmp_path.iterdir()) == []
+
+
+def attempt(task: str, state: str = "success", iteration: int | None = None, number: int = 1) -> dict[str, Any]:
+    """What is noted of an attempt."""
+    one = {"task": task, "iteration": iteration, "attempt": number, "title": task, "log": "logs/x.log"}
+    return {**one, "state": state, "started_ms": 1_000, "ended_ms": 2_000, "facts": []}
+
+
+def reread(made: ledger.Ledger) -> Run:
+    found = history.read(made.folder)
+    assert isinstance(found, Run)
+    return found
+
+
+def test_what_a_repair_has_kept_still_holds(tmp_path: Path) -> None:
+    """Whole tasks, and of a for-each task the iterations that it names; all else was done again."""
+    made = ledger.new(tmp_path, {**HEAD, "started_ms": 1_000}, DEFINITION)
+    made.note("started", repair=0, time_ms=1_000, selected=["load", "b"], kept={}, build_id="0")
+    made.note("attempt", **attempt("load"))
+    for number in range(3):
+        made.note("attempt", **attempt("b", iteration=number))
+    made.note("attempt", **attempt("gone"))
+    still = {"load": None, "b": [0, 2]}
+    made.note("started", repair=1, time_ms=5_000, selected=["load", "b"], kept=still, build_id="0")
+    found = reread(made)
+    assert [(event["task"], event["iteration"]) for event in found.standing] == [("load", None), ("b", 0), ("b", 2)]
+    assert found.repairs == 1
+
+
+def test_the_time_between_two_sittings_is_not_spent(tmp_path: Path) -> None:
+    """Each goes from its start to its last event."""
+    made = ledger.new(tmp_path, {**HEAD, "started_ms": 1_000}, DEFINITION)
+    for repair, begin in enumerate((1_000, 50_000, 90_000)):
+        made.note("started", repair=repair, time_ms=begin, selected=["load", "b"], kept={}, build_id="0")
+        made.note("attempt", **{**attempt("load"), "ended_ms": begin + 700})
+        made.note("attempt", **{**attempt("b"), "ended_ms": begin + 300})
+    found = reread(made)
+    assert found.sittings == [(1_000, 1_700), (50_000, 50_700), (90_000, 90_700)]
+    assert (found.spent, found.ended) == (2_100, 90_700)
+    assert ledger.again(found).spent_before == 2_100
+
+
+def test_tasks_that_were_not_asked_for_are_not_counted() -> None:
+    """Excluded ones are done."""
+    states = [State.SUCCESS, State.EXCLUDED, State.SKIPPED, State.DESELECTED, State.FAILED, State.UPSTREAM_FAILED]
+    assert history.done(states) == 3
+
+
+@pytest.mark.parametrize(("count", "said"), [(5, "1, 2, 3, 4, 5:"), (6, r"1, 2, 3, 4, 5, \.\.\.:")])
+def test_five_damaged_lines_are_named(tmp_path: Path, count: int, said: str) -> None:
+    """Of more it is said that there are more."""
+    made = ledger.new(tmp_path, {**HEAD, "started_ms": 1_000}, DEFINITION)
+    (made.folder / "events.jsonl").write_text("{\n" * count)
+    assert re.search(f"damaged in line {said} what it records up to there", history.damage(reread(made)))
+
+
+def test_a_run_is_found_by_a_part_of_its_id(tmp_path: Path) -> None:
+    """A beginning or an end that only one has; `last` is the last one that a person has started."""
+    with pytest.raises(RunError, match="no run is kept in"):
+        ledger.find(tmp_path, "last")
+    with pytest.raises(RunError, match="no run is kept in"):
+        ledger.find(tmp_path, "1")
+    runs = tmp_path / ".dbxdec/runs"
+    made = [kept(tmp_path), kept(tmp_path), kept(tmp_path, parent="1")]
+    places = [one.folder.rename(runs / name) for one, name in zip(made, ("1001", "1002", "2002"), strict=True)]
+    assert ledger.find(tmp_path, "last").folder == places[1]
+    assert [ledger.find(tmp_path, name).id for name in ("1001", "01", "20")] == ["1001", "1001", "2002"]
+    for name in ("10", "02"):
+        with pytest.raises(RunError, match=f"several runs are called {name}: "):
+            ledger.find(tmp_path, name)
+    with pytest.raises(RunError, match="there is no run 7777"):
+        ledger.find(tmp_path, "7777")
+    for place in places[:2]:
+        shutil.rmtree(place)
+    assert ledger.find(tmp_path, "last").id == "2002"
+
+
+def test_a_run_that_is_part_of_one_at_work_is_not_resumed_by_itself(tmp_path: Path) -> None:
+    """Nor where that one is part of another; where it was removed, the run stands alone."""
+    top = kept(tmp_path)
+    middle = kept(tmp_path, parent=top.id)
+    inner = kept(tmp_path, parent=middle.id)
+    assert ledger.root_of(inner.folder, middle.id) == top.folder
+    assert ledger.root_of(top.folder, "") == top.folder
+    with ledger.held(top.folder), pytest.raises(RunError, match=f"is part of the run {top.id}, which is still running"):
+        ledger.root_of(inner.folder, middle.id)
+    with (
+        ledger.held(top.folder),
+        pytest.raises(RunError, match=f"the run {top.id} is still running"),
+        ledger.held(top.folder),
+    ):
+        pass
+    shutil.rmtree(middle.folder)
+    assert ledger.root_of(inner.folder, middle.id) == inner.folder

@@ -59,6 +59,19 @@ class TestCycles:
         (problem,) = checks.check([dag.Job("j", "m", "m:j", WHERE, (waiting,))])
         assert problem.message == "tasks of the job `j` wait for each other: a -> a"
 
+    @pytest.mark.parametrize("called_at", [None, SourceLocation("jobs.py", 7)])
+    def test_a_mistake_of_a_call_is_where_the_call_is(self, called_at: SourceLocation | None) -> None:
+        """Of a task without a call in the job, such as one of a manifest, it is where its function is."""
+        table = {"result": dag.Output("dbxdec.io_managers:PolarsDeltaIoManager", "/lake/x")}
+        inside = {"result": dag.Output("dbxdec.io_managers:PolarsDeltaIoManager", "/lake/x/y")}
+        own = (dag.Dependency("a"),)
+        circle = dag.Task("a", "m:f", WHERE, {}, table, depends_on=own, called_at=called_at)
+        within = dag.Task("b", "m:f", WHERE, {}, inside, called_at=called_at)
+        jobs = [dag.Job(f"of_{one.key}", "m", "m:j", WHERE, (one,)) for one in (circle, within)]
+        said = {problem.message.partition(" /lake")[0]: problem.where for problem in checks.check(jobs)}
+        place = called_at or WHERE
+        assert said == {"tasks of the job `of_a` wait for each other: a -> a": place, "of_b.b writes": place}
+
     def test_a_job_may_run_jobs_of_a_cycle(self) -> None:
         """Only the jobs of the cycle are named, once, from the first by name."""
         jobs = _running({"outer": ["left"], "left": ["right"], "right": ["left"], "far": ["outer", "far"]})

@@ -13,7 +13,7 @@ from hypothesis import given
 
 from dbxdec import bundle_variable, daily, hourly, key, monthly, weekly
 from dbxdec.local.asked import first_key, last_key
-from dbxdec.model import keys
+from dbxdec.model import keys, run_keys
 from dbxdec.model.dag import JobParameter
 from dbxdec.model.following import passed_on, passing
 from dbxdec.model.keys import Choices, KeyDefault, Periods
@@ -287,3 +287,47 @@ def test_a_given_hour_is_a_moment_in_utc(text: str) -> None:
     assert (value.isoformat(), parameter.key_text(value)) == ("2024-03-01T05:00:00+00:00", "2024-03-01T05:00Z")
     day = JobParameter("day", ValueType("date"), key=daily(tz="Europe/Berlin"))
     assert day.value("2024-03-01") == dt.date(2024, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        (Periods("daily"), "daily()"),
+        (Periods("daily", "2024-01-01", was="date"), 'daily(since=2024-01-01, was="date")'),
+        (Periods("weekly", on=6), 'weekly(on="sunday")'),
+        (Periods("weekly"), 'weekly(on="monday")'),
+        (Periods("monthly", on=28, tz="Europe/Berlin"), 'monthly(on=28, tz="Europe/Berlin")'),
+        (Periods("hourly", lag=5400), "hourly(lag=1:30:00)"),
+    ],
+)
+def test_a_rule_comes_back_from_the_manifest_and_is_shown_as_its_call(key: Periods, shown: str) -> None:
+    """With all that differs from its defaults."""
+    assert Periods.from_json_form(key.json_form()) == key
+    assert str(key) == shown
+
+
+def test_the_hours_of_a_day_begin_on_the_hour() -> None:
+    """In its zone a day may have 23 or 25, and begin at half past."""
+    for zone, day, first, last in (
+        ("UTC", (2024, 1, 1), (2024, 1, 1, 0), (2024, 1, 1, 23)),
+        ("Europe/Berlin", (2024, 3, 31), (2024, 3, 30, 23), (2024, 3, 31, 21)),
+        ("Europe/Berlin", (2024, 10, 27), (2024, 10, 26, 22), (2024, 10, 27, 22)),
+        ("Asia/Kolkata", (2024, 1, 1), (2023, 12, 31, 18), (2024, 1, 1, 18)),
+    ):
+        found = Periods("hourly", tz=zone).hours_of(dt.date(*day))
+        assert found == (dt.datetime(*first, tzinfo=dt.UTC), dt.datetime(*last, tzinfo=dt.UTC)), zone
+
+
+def test_a_key_of_a_log_is_read_by_the_parameters_of_today() -> None:
+    """By the name that one had before, too; one that lacks a parameter is none, and what is no key is left out."""
+    day = JobParameter("day", ValueType("date"), key=Periods("daily", was="date"))
+    region = JobParameter("region", ValueType("str"), key=Choices(("eu & us", "")))
+    both = [day, JobParameter("note", ValueType("str")), region]
+    written = run_keys.written({"day": "2024-01-01", "region": "eu & us"})
+    assert written == "day=2024-01-01&region=eu%20%26%20us"
+    assert run_keys.of_today(written, both) == {"day": "2024-01-01", "region": "eu & us"}
+    assert run_keys.of_today("date=2024-01-01&region=&old=1", both) == {"day": "2024-01-01", "region": ""}
+    assert run_keys.of_today("day=2024-01-01", both) is None
+    assert run_keys.of_run(both, {"day": dt.date(2024, 1, 1), "note": "x", "region": "eu & us"}) == written
+    assert run_keys.of_run(both, {"day": dt.date(2024, 1, 1), "note": "x", "region": "asia"}) == ""
+    assert run_keys.of_run(both[1:2], {"note": "x"}) == ""

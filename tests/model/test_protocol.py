@@ -183,6 +183,13 @@ class TestRefusing:
         (message,) = messages(spelled(reserved(**{name: value})))
         assert message == f"`dbxdec-{name}` is {value!r:.40}, too large"
 
+    @pytest.mark.parametrize(("name", "largest"), [("attempt", 10**9), ("started", 253_402_300_799_999)])
+    def test_the_largest_number_is_taken(self, name: str, largest: int) -> None:
+        """The last moment of the calendar, and more attempts than a run has; the next number is refused."""
+        assert getattr(parse(spelled(reserved(**{name: str(largest)}))), name) == largest
+        with pytest.raises(RunError, match=f"`dbxdec-{name}` is '{largest + 1}', too large"):
+            parse(spelled(reserved(**{name: str(largest + 1)})))
+
     @pytest.mark.parametrize("argument", ["day", "--day", "", "--", "=x", "--=x", "-h", "--help", "--dbxdec-attempt"])
     def test_arguments_without_name_or_value_are_refused(self, argument: str) -> None:
         """An argument of another form is refused as it was written, and is one mistake, not two."""
@@ -284,6 +291,7 @@ class TestEach:
             (dag.TaskValue("plan", "days"), "{{tasks.plan.values.days}}"),
             (dag.Literal([1, "a"]), '[{"i":0,"v":1},{"i":1,"v":"a"}]'),
             (dag.Literal([None]), '[{"i":0,"v":null}]'),
+            (dag.Literal(["ä"]), '[{"i":0,"v":"ä"}]'),
             (dag.Literal(["${var.x}", "a {{job.id}}", "$ {"]), '[{"i":0},{"i":1},{"i":2,"v":"$ {"}]'),
             (dag.Literal([]), "[]"),
         ],

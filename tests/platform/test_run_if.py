@@ -13,11 +13,13 @@ from dbxdec.platform.run_if import (
     RESULT_STATE_OF,
     RESULT_STATES,
     RUNS_AFTER_FAILURE,
+    STATE_OF,
     State,
     failed,
     instead,
     instead_of_running,
 )
+from dbxdec.runtime import upstream
 
 FAILED = (State.FAILED, State.TIMED_OUT, State.UPSTREAM_FAILED, State.CANCELLED)
 DONE = (State.SUCCESS, State.SKIPPED, State.DESELECTED)
@@ -109,3 +111,18 @@ def test_result_states_are_those_of_the_platform() -> None:
     assert all(failed(state) != (RESULT_STATE_OF[state] in ("success", "excluded")) for state in ended)
     assert of_task("a", State.TIMED_OUT, {})["tasks.a.result_state"] == "timedout"
     assert RESULT_STATES - set(RESULT_STATE_OF.values()) == {"evicted", "upstream_canceled", "upstream_evicted"}
+
+
+def test_each_result_state_of_the_platform_is_a_state() -> None:
+    """A task is told with them how its upstream tasks have ended: that of a task that was skipped is a success."""
+    assert set(STATE_OF) == RESULT_STATES
+    assert all(RESULT_STATE_OF[STATE_OF[ended]] == ended for ended in RESULT_STATE_OF.values())
+    assert STATE_OF["success"] is State.SUCCESS
+    assert all(failed(STATE_OF[ended]) for ended in RESULT_STATES - {"success", "excluded"})
+
+
+def test_upstream_tasks_that_have_run_are_not_among_those_that_have_not() -> None:
+    """By the states that the platform tells; how the others have ended is said in words of ours."""
+    told = {ended: ended for ended in sorted(RESULT_STATES)}
+    assert upstream.of_platform(told) == {ended: str(STATE_OF[ended]) for ended in RESULT_STATES - {"success"}}
+    assert upstream.of_platform({"a": "success", "b": "timedout"}) == {"b": "timed out"}

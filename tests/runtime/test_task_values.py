@@ -111,6 +111,7 @@ def test_a_value_that_would_arrive_as_another_is_refused(store: str) -> None:
 
 def test_48_kib_is_the_limit_in_bytes_of_json(store: str) -> None:
     """A value of 48 KiB as JSON passes, one byte more is refused with its size, counted in UTF-8."""
+    assert task_values.MAX_BYTES == 49_152
     limit = task_values.MAX_BYTES - 2  # the quotes
     set_task_value("key", "x" * limit)
     for text in ("x" * (limit + 1), "ü" * limit):

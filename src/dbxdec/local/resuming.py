@@ -126,8 +126,8 @@ def earlier_run(folder: Path, before: Run | None, task: Task, other: Job, parame
         return None
     had = found.head["parameters"]
     same = same_values(other, had, parameters)
-    names = [name for name in parameters if name not in same]
-    if not names and had.keys() == parameters.keys():
+    names = [name for name in {**parameters, **had} if name not in same]
+    if not names:
         return found
     if has_stored_nothing(found):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from dbxdec.io_managers.delta.receipts import (
     Kind,
     Left,
     Trail,
+    marking,
     of_partitions,
     overlap,
     result,
@@ -308,3 +310,70 @@ class TestStreams:
         """A retry that returned None leaves what the stream has stored."""
         trail = search([wrote(9, "none"), streamed(7, 4), streamed(5, 4), wrote(4, by=OTHER)], [LOAD.id])
         assert [part.version for part in trail.found[LOAD.id].parts] == [5, 7]
+
+
+def merged(condition: str, operation: str = "MERGE") -> Commit:
+    """A commit as Spark describes it: the condition of the merge, and no metadata."""
+    return Commit(4, NOON, operation, {"predicate": condition})
+
+
+class TestMarks:
+    @pytest.mark.parametrize("run", ["77", 'a"b\\', "${secrets/a}", "dbxdec:"])
+    def test_the_condition_of_a_merge_may_carry_its_receipt(self, run: str) -> None:
+        """Spark puts a number after the name of a column, and may split the condition."""
+        given = receipt(run, task="load")
+        mark = marking(given.to_metadata(**Left("merge").facts()))
+        assert "$" not in mark
+        commit = merged(json.dumps(["((k#1 = k#2) AND", f"({mark}#12 IS NULL))"]))
+        found = search([commit], [given.id]).found[given.id]
+        assert (found.receipt, found.left) == (given, Left("merge"))
+
+    @pytest.mark.parametrize(
+        "commit",
+        [
+            merged(json.dumps(["(k#1 = k#2)"])),
+            merged(json.dumps(["dbxdec:"])),
+            merged(json.dumps(["dbxdec:{"])),
+            merged(json.dumps([1, "dbxdec:{}"])),
+            merged("dbxdec:{}"),
+            merged(json.dumps([marking(LOAD.to_metadata(**Left("merge").facts()))]), "DELETE"),
+            Commit(4, NOON, "MERGE"),
+            Commit(4, NOON, "MERGE", {"predicate": 1}),
+        ],
+    )
+    def test_other_conditions_carry_none(self, commit: Commit) -> None:
+        """Neither those of other operations, nor such that only look like one."""
+        assert search([commit], [LOAD.id]).found == {}
+
+
+def noted(version: int, mark: str | None, kind: Kind = "none", **facts: Any) -> Commit:
+    """A commit of the task with the mark of its write."""
+    told = {**Left(kind).facts(), **facts, **({} if mark is None else {"write": mark})}
+    return Commit(version, NOON, "WRITE", metadata=LOAD.to_metadata(**told))
+
+
+class TestNotes:
+    def test_a_later_commit_may_state_how_the_expectations_came_out(self) -> None:
+        """The rows are those of the commit before it."""
+        found = search([noted(4, "m", expect={"late": 3}), noted(3, "m", "files")], [LOAD.id]).found[LOAD.id]
+        assert (found.version, found.last, found.left.kind) == (3, 4, "files")
+        assert found.expectations == {"late": 3}
+
+    @pytest.mark.parametrize(
+        "note",
+        [
+            noted(4, "other", expect={"late": 3}),  # of an attempt that was killed before its rows were there
+            noted(4, None, expect={"late": 3}),
+            noted(4, "m"),
+            noted(4, "m", expect=3),
+        ],
+    )
+    def test_a_note_of_another_write_is_none(self, note: Commit) -> None:
+        """Only what has the same mark, and states something, belongs to the rows."""
+        found = search([note, noted(3, "m", "files")], [LOAD.id]).found[LOAD.id]
+        assert (found.version, found.last, found.expectations) == (3, 3, {})
+
+    def test_rows_without_a_mark_have_no_note(self) -> None:
+        """Whatever follows them."""
+        found = search([noted(4, None, expect={"late": 3}), noted(3, None, "files")], [LOAD.id]).found[LOAD.id]
+        assert (found.last, found.expectations) == (3, {})

@@ -597,6 +597,32 @@ def test_a_table_that_was_made_again_is_an_error(tables: Tables) -> None:
         run(tables.consumer(), "b")
 
 
+@pytest.mark.parametrize(
+    ("changes", "optional", "adopt", "said"),
+    [
+        (Changes(), False, "", "there is nothing at .*, which the parameter `source` reads"),
+        (Changes(starting="latest"), True, "", r'`source` reads it with starting="latest"'),
+        (Changes(starting="latest"), False, "", r'`source` reads it with starting="latest"'),
+        (Changes(), True, "latest", "so `--adopt` can't say where `source` begins"),
+    ],
+)
+def test_a_source_that_is_not_there_yet_is_an_error_where_its_reader_can_not_wait(
+    tables: Tables, changes: Changes, optional: bool, adopt: str, said: str
+) -> None:
+    """One that may get None waits, unless it has to leave out what comes first."""
+    with pytest.raises(RunError, match=said):
+        tables.consumer(changes, optional=optional).attempt("a", adopt=adopt)
+
+
+def test_a_task_can_not_go_on_after_a_version_that_is_not_there(tables: Tables) -> None:
+    """The newest one is the last that may be named."""
+    tables.add(1)
+    tables.add(2)
+    with pytest.raises(RunError, match=r"`--adopt clean=2`: .* has no version 2, its newest is 1"):
+        tables.consumer().attempt("a", adopt="2")
+    assert tables.consumer().attempt("a", adopt="1").spans == {"source": (1, 1)}
+
+
 def test_a_target_that_was_deleted_begins_anew(tables: Tables) -> None:
     """Without a table there is no position: all rows."""
     tables.add(1)

@@ -10,13 +10,15 @@ from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.delta import patience
 from dbxdec.io_managers.delta.patience import ATTEMPTS, Patience
+from dbxdec.io_managers.delta.polars import table_log
 from dbxdec.io_managers.delta.polars.direct.commit import Replacement
-from delta_tools import output, receipt, wanted
+from delta_tools import frame, output, receipt, wanted
 from repository import TESTS
 
 
@@ -165,3 +167,17 @@ def test_twenty_writers_of_twenty_parts_all_succeed(tmp_path: Path, kind: str) -
     assert said == [""] * 4
     times = 2 if kind == "append" else 1
     assert rows(tmp_path / "t") == sorted([(f"p{number}", number) for number in range(20)] * times)
+
+
+def test_a_commit_is_found_after_those_of_others_that_were_faster(tmp_path: Path) -> None:
+    """The write says its own version, and a merge that has its receipt gets no second one."""
+    path = tmp_path / "table"
+    manager = PolarsDeltaIoManager(tmp_path, mode="append")
+    manager.write(output(path, receipt("1")), frame(1))
+    before = DeltaTable(str(path))
+    manager.write(output(path, receipt("2")), frame(2))
+    manager.write(output(path, receipt("3")), frame(3))
+    found = table_log.committed_by(before, receipt("3"), after=before.version())
+    assert found is not None
+    assert (found.version, found.receipt.id.run, before.version()) == (2, "3", 2)
+    assert table_log.committed_by(before, receipt("4"), after=0) is None

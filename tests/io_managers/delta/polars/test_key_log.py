@@ -704,6 +704,45 @@ def test_a_log_that_can_not_be_read_is_an_error_and_no_answer(table: Table) -> N
         table.done()
 
 
+def test_a_checkpoint_of_several_files_is_read_whole_or_not_at_all(table: Table) -> None:
+    """Spark may make such (Delta protocol, "Multi-part Checkpoint"). Without one of its files an older one counts."""
+    for n, key in enumerate(days(1, 2)):
+        table.write(key, frame(n))
+    table.delta.create_checkpoint()
+    for n, key in enumerate(days(3, 4), 2):
+        table.write(key, frame(n))
+    table.delta.create_checkpoint()
+    log = table.path / "_delta_log"
+    whole = log / f"{3:020}.checkpoint.parquet"
+    rows = pl.read_parquet(whole)
+    parts = [log / f"{3:020}.checkpoint.{part:010}.{3:010}.parquet" for part in (1, 2, 3)]
+    for part, path in enumerate(parts):
+        rows.gather_every(3, part).write_parquet(path)
+    whole.unlink()
+    day = days(5)
+    table.write(day[0], frame(5))
+    kept = {path: path.read_bytes() for path in sorted(log.glob("*.json"))[:-1]}
+    for path in kept:
+        path.unlink()
+    assert table.done() == {*days(1, 2, 3, 4), *day}
+    parts[1].unlink()
+    with pytest.raises(RunError, match="its newest checkpoint can't be found"):
+        table.done()
+    for path, held in kept.items():
+        path.write_bytes(held)
+    assert table.done() == {*days(1, 2, 3, 4), *day}
+
+
+def test_a_damaged_checkpoint_is_an_error_and_no_answer(table: Table) -> None:
+    """What it has cut off may have had keys."""
+    table.write("day=2024-01-01", frame(1))
+    table.delta.create_checkpoint()
+    (checkpoint,) = table.path.glob("_delta_log/*.checkpoint.parquet")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(RunError, match=f"the log of {re.escape(str(table.path))} can't be read"):
+        table.done()
+
+
 def test_a_hole_in_the_log_is_an_error_and_no_answer(table: Table) -> None:
     """A commit that is gone may have had a key."""
     for n, key in enumerate(days(1, 2, 3)):
@@ -756,6 +795,7 @@ def test_a_table_of_spark_at_a_path_of_this_machine_is_read_without_spark(table:
         ("dbxdec/1/job/77/task/", None),
         ("other|a|b|c", None),
         ("dbxdec1||day=1|too/short", None),
+        ("dbxdec1||day=1|1/job/77/task", None),
         ("dbxdec1||day=1|1/job/77/task/|x", None),
         ("dbxdec1||day=1|1/job/77/task/", KeyWrite("day=1", "", "1/job/77/task")),
         ("own/dbxdec1|s|day=1|1/job/77/task/i/out|8", KeyWrite("day=1", "s", "1/job/77/task/out", "i", 8)),
