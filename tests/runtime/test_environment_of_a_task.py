@@ -1,4 +1,7 @@
-"""A task's function may take environment variables away: results, values and secrets stay where they are."""
+"""A task's function may take environment variables away: results, values and secrets stay where they are.
+
+Its module sees no arguments of the process, as in the build.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from dbxdec.local import peek, survey
 from dbxdec.model import places
 from dbxdec.support import environment
 from dbxdec.testing import run_job
+from running import dbxdec, define, empty
 
 lake = PolarsDeltaIoManager("s3://bucket/lake", mode="append")
 
@@ -87,3 +91,33 @@ def test_processes_that_look_at_tables_keep_the_environment_as_well(
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request)))
     module.main()
     assert json.loads(result.read_text()) == f"{tmp_path}/s3/bucket/lake"
+
+
+def test_a_module_that_parses_arguments_is_imported_in_a_task_as_in_the_build(tmp_path: Path) -> None:
+    """The arguments of a task's process are those of dbxdec: a parser of the author's would end the task."""
+    project = empty(tmp_path)
+    define(
+        project,
+        """
+import argparse
+import sys
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--shop", default="all")
+shops = parser.parse_args().shop
+
+
+@task
+def seen() -> list[str]:
+    assert sys.argv[1:] == []
+    return [shops]
+
+
+@job
+def parsing() -> None:
+    seen()
+""",
+    )
+    said = dbxdec(project, "run", "parsing")
+    assert said.code == 0, said.err
+    assert '["all"]' in said.out + said.err

@@ -52,25 +52,37 @@ def run_task() -> None:
     from dbxdec.support import environment
 
     _log_to_stderr()
-    with environment.kept(), places.kept():  # whatever the author's modules do as they are imported
-        _run_task()
+    # These hold whatever the author's modules do as they are imported.
+    with environment.kept(), places.kept(), _taken_arguments() as arguments:
+        _run_task(arguments)
 
 
-def _run_task() -> None:
+@contextmanager
+def _taken_arguments() -> Iterator[list[str]]:
+    """Give the arguments of this process, which the author's modules don't see: the build imports them without any."""
+    whole = sys.argv
+    sys.argv = whole[:1]
+    try:
+        yield whole[1:]
+    finally:
+        sys.argv = whole
+
+
+def _run_task(arguments: list[str]) -> None:
     from dbxdec.errors import DbxdecError
     from dbxdec.model.protocol import KEYS
     from dbxdec.runtime import leaving, preparing
 
-    if any(argument.removeprefix("--").startswith(f"{KEYS}=") for argument in sys.argv[1:]):
+    if any(argument.removeprefix("--").startswith(f"{KEYS}=") for argument in arguments):
         from dbxdec.runtime import survey
 
         with _boundary(DbxdecError):
-            survey.tell(sys.argv[1:])
+            survey.tell(arguments)
         return
     # An error of the author's code passes the call with its traceback, also when it is one of dbxdec's.
     with _boundary(leaving.ExitedError), leaving.refused("the task"):
         with _boundary(DbxdecError):
-            ready = preparing.prepare(sys.argv[1:])
+            ready = preparing.prepare(arguments)
         with ready.environment() as within:
             with _boundary(DbxdecError):
                 positional, keyword = ready.read(within)

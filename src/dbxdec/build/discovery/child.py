@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     gc.set_threshold(100_000)  # modules stay loaded, so looking for garbage in them wastes time
     if sys.platform != "win32" and WHERE_SIGNAL is not None:
         faulthandler.register(WHERE_SIGNAL, all_threads=False)
-    # A module must not see how this process was started: on the platform it is started in another way.
+    # A module must not see how this process was started. A task's process hides its arguments, too.
     sys.argv = ["dbxdec"]
     sys.path.insert(0, spec.root)
     importlib.invalidate_caches()
