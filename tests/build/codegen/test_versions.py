@@ -32,6 +32,12 @@ def test_requirements_are_excluded_just_where_no_version_fulfils_all_of_them(req
     [
         ["p==1.0", "p==1.0+cu118"],
         ["p>1.0a1", "p<1.0b1"],
+        ["p>1.0a1", "p<1.0a2"],
+        ["p<0a2", "p<2"],
+        ["p>1.0.dev1,<1.0.dev3"],
+        ["p>1.0.dev1", "p!=1.0.dev2", "p<1.0a1"],
+        ["p>1.0.post1,<1.0.post3"],
+        ["p>1.0rc1.post1.dev1", "p<1.0rc1.post1"],
         ["p==1.0.dev0", "p<2"],
         ["p>1!1.0", "p<1!2"],
         ["p!=0"],

@@ -46,15 +46,20 @@ def _candidates(specifiers: Iterable[SpecifierSet]) -> Iterator[Version]:
     for text in {one.version.removesuffix(".*") for some in specifiers for one in some}:
         named = Version(text)
         epoch = f"{named.epoch}!" if named.epoch else ""
-        release = ".".join(map(str, named.release))
+        release = epoch + ".".join(map(str, named.release))
         yield named
-        yield Version(f"{epoch}{release}")
-        yield Version(f"{epoch}{release}.0.0.0.1")
+        yield from map(Version, (release, f"{release}.0.0.0.1", f"{release}.dev0"))
         *front, last = _without_zeros(named.release)
         if last:
             yield Version(epoch + ".".join(map(str, [*front, last - 1, 999_999_999])))
+        before = release
         if named.pre is not None:
-            yield Version(f"{epoch}{release}{named.pre[0]}{named.pre[1] + 1}")
+            yield Version(f"{before}{named.pre[0]}{named.pre[1] + 1}")
+            before += f"{named.pre[0]}{named.pre[1]}"
+        if named.post is not None:
+            yield Version(f"{before}.post{named.post + 1}")
+            before += f".post{named.post}"
+        yield Version(f"{before}.dev{0 if named.dev is None else named.dev + 1}")
 
 
 def _without_zeros(release: tuple[int, ...]) -> list[int]:
