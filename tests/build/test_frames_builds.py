@@ -211,6 +211,15 @@ def test_what_the_dependencies_bring_is_not_lacking(requirement: str, left: list
     assert lacking(requirement) == left
 
 
+@pytest.mark.parametrize(
+    "requirement", ["python-dateutil>=2", "PyDateutil", "py_dateutil", "libs/dateutil-2.9-py3-none-any.whl", "dateutil"]
+)
+def test_a_module_is_brought_by_a_package_with_a_longer_name(requirement: str) -> None:
+    """It need not be meant for the project's module of that name."""
+    own = {"dateutil": Problem("dateutil"), "helpers": Problem("helpers")}
+    assert frames.lacking({}, [requirement], {}, (), own) == [own["helpers"]]
+
+
 def test_environments_and_locks_bring_libraries_too() -> None:
     """Those of any job, and what is pinned."""
     environment = {"environment_version": "3", "dependencies": ["duckdb==2.0.1", "/Volumes/a.whl"]}

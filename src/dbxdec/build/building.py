@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from dbxdec.model.manifest import Manifest
 
 
-# Only finalize knows the wheel's real name. Rendering earlier shows every other mistake while no wheel exists yet.
-
-
 @dataclass(frozen=True)
 class Build:
     """The findings of one build: they go into the wheel as `content`, and into the resources."""
@@ -135,6 +132,7 @@ def build(
         if config.resources is not None:
             from dbxdec.build.codegen.libraries import PLACEHOLDER  # a build without resources needs no codegen
 
+            # Only finalize knows the wheel's real name. This shows every other mistake while no wheel exists yet.
             resources_file.rendered(made, Path(config.resources), Path(PLACEHOLDER))
         else:
             _require_keys(made)
@@ -204,7 +202,7 @@ def _of_frames(discovered: Discovered, made: Manifest, requirements: Sequence[st
     from dbxdec.build import frames
 
     pins = [text for one in made.locked.pins.values() for text in one.packages] if made.locked is not None else []
-    return frames.lacking(discovered.needs, requirements, made.raw_jobs, pins)
+    return frames.lacking(discovered.needs, requirements, made.raw_jobs, pins, discovered.seem_own)
 
 
 def _of_settings(error: DiscoveryError, project: str, version: str, config: Config) -> list[Problem]:

@@ -14,18 +14,25 @@ if TYPE_CHECKING:
 
 
 def lacking(
-    needs: Mapping[str, Problem], requirements: Sequence[str], jobs: Mapping[str, Any], pins: Iterable[str]
+    needs: Mapping[str, Problem],
+    requirements: Sequence[str],
+    jobs: Mapping[str, Any],
+    pins: Iterable[str],
+    seem_own: Mapping[str, Problem] | None = None,
 ) -> list[Problem]:
     """Return what to say of libraries that nothing brings: neither the project nor an environment of a job nor a lock.
 
-    `needs` has what to say by the library; `pins` are the packages of the lock.
+    `needs` has what to say by the library; `pins` are the packages of the lock. `seem_own` has what to say of modules:
+    the package of one may have a longer name, as python-dateutil and PyYAML have, or be in a wheel.
     """
-    if not needs:
+    if not needs and not seem_own:
         return []
     environments = (form for job in jobs.values() for form in job.get("environments", {}).values())
-    own = [text for form in environments for text in _strings(form)]
-    there = {name for text in (*requirements, *own, *pins) for name in _brought(text)}
-    return [problem for library, problem in needs.items() if library not in there]
+    texts = [*requirements, *(text for form in environments for text in _strings(form)), *pins]
+    there = {name for text in texts for name in _brought(text)}
+    lacking = [problem for library, problem in needs.items() if library not in there]
+    like = "\n".join([*there, *(text.lower().replace("_", "-") for text in texts)])
+    return lacking + [problem for module, problem in (seem_own or {}).items() if module not in like]
 
 
 def _strings(form: Any) -> list[str]:

@@ -401,15 +401,24 @@ def test_a_module_does_not_see_how_the_build_has_started_it(tmp_path: Path) -> N
         ("from helpers import clean", {"helpers": "the wheel has `p.pipelines.helpers`"}),
         ("import measures_of.days as days", {"measures-of": "the wheel has `p.measures_of`"}),
         ("import pipelines.helpers", {"pipelines": "the wheel has `p.pipelines`"}),
+        ("from pipelines import helpers", {"pipelines": "the wheel has `p.pipelines`"}),
+        ("def of(name): return __import__(name)\nof('helpers')", {"helpers": "the wheel has `p.pipelines.helpers`"}),
         ("from p.pipelines import acme", {}),
         ("from .helpers import clean", {}),
         ("import acme_lake", {}),
+        ("from helpers import Assistant", {}),
+        ("from measures_of import Clock", {}),
+        ("from measures_of.clocks import Clock", {}),
+        ("import measures_of.clocks", {}),
     ],
 )
 def test_an_absent_module_that_the_project_has_elsewhere_is_told(
     code: str, said: dict[str, str], tmp_path: Path
 ) -> None:
-    """A script finds modules beside it; an installed package does not, and a placeholder would hide that."""
+    """A script finds modules beside it; an installed package does not, and a placeholder would hide that.
+
+    A statement that asks for other names than the project's module has means a package of others.
+    """
     modules = {
         "p/pipelines/helpers.py": "clean = 1",
         "p/pipelines/acme.py": "import acme",  # a source, named as the package of others that it imports
@@ -417,7 +426,7 @@ def test_an_absent_module_that_the_project_has_elsewhere_is_told(
         "p/measures_of/days.py": "",
         "p/pipelines/m.py": f"{PREAMBLE}{code}\n{JOB}",
     }
-    needs = discover(files_of(tmp_path, modules), project="p", version="1").needs
+    needs = discover(files_of(tmp_path, modules), project="p", version="1").seem_own
     assert needs.keys() == said.keys()
     for name, problem in needs.items():
         assert said[name] in problem.message

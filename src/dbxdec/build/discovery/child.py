@@ -69,6 +69,7 @@ def main(argv: list[str]) -> None:
         "problems": list(map(form_of, discovery.problems)),
         "warnings": list(map(form_of, discovery.warnings)),
         "needs": {library: form_of(problem) for library, problem in discovery.needs.items()},
+        "seem_own": {name: form_of(problem) for name, problem in discovery.seem_own().items()},
         "stand_ins": finder.listed(),
         "imported": _from_elsewhere(spec.root),
         "may_differ": discovery.may_differ,
@@ -168,8 +169,6 @@ class _Discovery:
             defining |= {one.__code__ for one in names.defining(job.fn)}
             for key, task in built.tasks.items():
                 only_run |= {one.__code__ for one, _ in names.reached(key, task)}
-        for library, problem in self._finder.mistakable.items():
-            self.needs.setdefault(library, replace(problem, where=self._map_place(problem.where)))
         Progress().note(self._spec.progress)
         self._add(checks.check(self.dags))
         self._add(contracting.across(self.dags))
@@ -251,6 +250,10 @@ class _Discovery:
             "built: do it inside a task, or set `require-runtime-dependencies = true` in "
             "[tool.hatch.build.hooks.dbxdec]"
         )
+
+    def seem_own(self) -> dict[str, Problem]:
+        """Return what to say of absent modules that may be meant for the project's."""
+        return {name: replace(one, where=self._map_place(one.where)) for name, one in self._finder.own.items()}
 
     def contracts(self) -> dict[str, Any]:
         """Return the columns of contracts, as far as they are known here."""

@@ -60,8 +60,9 @@ class Discovered:
     imported: tuple[str, ...] = ()
     """Files of modules that are neither the project's nor installed, on which the jobs may depend."""
     needs: Mapping[str, Problem] = field(default_factory=dict)
-    """Libraries that tasks need for their frames, or that modules seem to import, with what to say where nothing
-    brings them."""
+    """Libraries that tasks need for their frames, with what to say where nothing brings them."""
+    seem_own: Mapping[str, Problem] = field(default_factory=dict)
+    """Absent modules that may be meant for the project's, with what to say where no dependency has such a name."""
 
 
 def discover(
@@ -129,7 +130,7 @@ def discover(
             for message, where, hint, jobs in mask.data(found["problems"])
         ]
         raise DiscoveryError([*unread_problems, *own], jobs=found["jobs"], places=places)
-    warnings, needs = mask.data(found["warnings"]), mask.data(found["needs"])
+    warnings, needs, seem_own = (mask.data(found[name]) for name in ("warnings", "needs", "seem_own"))
     return Discovered(
         found["jobs"],
         tuple(found["stand_ins"]),
@@ -139,6 +140,7 @@ def discover(
         contracts=found["contracts"],
         imported=tuple(found["imported"]),
         needs={library: _warning(form) for library, form in needs.items()},
+        seem_own={name: _warning(form) for name, form in seem_own.items()},
     )
 
 

@@ -19,7 +19,8 @@ from dbxdec.authoring import recording
 from dbxdec.authoring.jobs import Job
 from dbxdec.authoring.references import Reference, Spoiled
 from dbxdec.authoring.tasks import Task
-from dbxdec.errors import Problem, SourceLocation, StandInError
+from dbxdec.build.discovery import own_names
+from dbxdec.errors import Problem, StandInError
 from dbxdec.model.contracts import LIBRARIES, STAND_IN_BASE, STAND_IN_ITEM
 from dbxdec.model.literals import STAND_IN_NAME
 from dbxdec.model.mistakes import refuse, spoiled
@@ -237,8 +238,8 @@ class StandInFinder(_Finder):
         self._by_folder = by_folder or {}
         self._unshipped = unshipped
         self.used: set[str] = set()
-        self.mistakable: dict[str, Problem] = {}
-        """What to say of absent modules with the name of one of the project, by the dependency that has them."""
+        self.own: dict[str, Problem] = {}
+        """What to say of absent modules that may be meant for the project's, by their names as dependencies."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -257,7 +258,7 @@ class StandInFinder(_Finder):
             return None
         self.used.add(root if parent is None else fullname)
         if parent is None and (frame := self._importing()) is not None:
-            self._compare(root, frame)
+            self._note_own(root, frame)
         return ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -280,30 +281,13 @@ class StandInFinder(_Finder):
             frame = frame.f_back
         return frame
 
-    def _compare(self, name: str, frame: FrameType) -> None:
-        """Note a module that the project has in the package of the importing module, or in one above it."""
-        importing = str(frame.f_globals.get("__name__"))
-        packages = {parent for own in self._own for parent in _parents(own)}
-        near = [f"{parent}.{name}" for parent in _parents(importing)]
-        found = next((own for own in near if own in self._own or own in packages), None)
-        if found is None or found == importing:  # `shop.sources.stripe` is where `import stripe` belongs
-            return
-        self.mistakable[name.lower().replace("_", "-")] = Problem(
-            f"`{name}` is not installed, and no dependency of the project has that name, but the wheel has `{found}`",
-            SourceLocation.of_frame(frame),
-            f"import a module of the project by its whole name, `{found}`; name a package of others in "
-            "[project.dependencies]",
-        )
+    def _note_own(self, name: str, frame: FrameType) -> None:
+        if (problem := own_names.problem(name, frame, self._own, Path(self._root))) is not None:
+            self.own.setdefault(name.lower().replace("_", "-"), problem)
 
     def listed(self) -> list[str]:
         """Return the absent modules, without submodules of another absent one."""
         return sorted(name for name in self.used if not any(name.startswith(f"{other}.") for other in self.used))
-
-
-def _parents(module: str) -> list[str]:
-    """Return the packages that a module is in, the innermost first."""
-    parts = module.split(".")
-    return [".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
 
 
 def _is_import_machinery(frame: FrameType) -> bool:
