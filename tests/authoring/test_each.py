@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,10 +16,11 @@ import polars as pl
 import pytest
 
 from conftest import Installation
-from dbxdec import IoManager, bundle_variable, each, job, latest, secret, task
+from dbxdec import IoManager, bundle_variable, condition, each, job, latest, native_task, secret, task
+from dbxdec.authoring import recording
 from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.build import codegen
-from dbxdec.errors import AuthoringError, CodegenError, RunError
+from dbxdec.errors import AuthoringError, CodegenError, Problem, RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import dag
@@ -349,6 +351,36 @@ def test_mistakes_are_found_at_build(body: Callable[[], object], message: str) -
     assert message in problem.message
     assert problem.hint
     assert str(problem.where).startswith(__file__)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda items: ingest(wrong=items),  # type: ignore[call-arg]
+        lambda items: ingest("a", "b", items),  # type: ignore[call-arg]
+        lambda items: ingest([{"a": items}]),  # type: ignore[arg-type]
+        lambda items: native_task("n", notebook_task={"notebook_path": "/Shared/n", "base_parameters": {"a": items}}),
+        lambda items: condition(items, "==", "a"),
+        lambda items: [one for one in items],  # noqa: C416
+    ],
+)
+def test_items_in_a_wrong_call_are_not_said_to_be_left_as_well(use: Callable[[object], object]) -> None:
+    """The call is not at the line of `each(...)`."""
+
+    def body() -> None:
+        items = each(["a"])
+        use(items)
+
+    assert not [one for one in built(body).problems if "no task gets" in one.message]
+
+
+def test_items_for_a_task_that_is_a_mistake_are_not_said_to_be_left() -> None:
+    problems: list[Problem] = []
+    with recording.collecting(problems):
+        spoiled = task(functools.partial(print))
+        found = built(lambda: spoiled(each(["a"])))
+    assert len(problems) == 1
+    assert not [one for one in found.problems if "no task gets" in one.message]
 
 
 def test_a_reader_by_item_may_read_its_keys_from_strings() -> None:

@@ -109,7 +109,6 @@ def bind(call: Call, parameter: str, given: Items, bound: dag.Binding | None) ->
 
     Mistakes are noted; the task then gets placeholder items, which are not checked further.
     """
-    call.recorder.take(given)
     found = _bound(call, parameter, given, bound) or dag.Each(dag.Parameter(""), given._concurrency)
     note = None if isinstance(found.items, dag.Literal) else typehints.of_parameter(call.task.fn, parameter)
     return found if note is None else replace(found, type=note.value_type)

@@ -167,11 +167,15 @@ class Recorder(recording.Recording):
     def give(self, items: Reference) -> None:
         self._given[id(items)] = (items, recording.caller())
 
-    def take(self, items: Reference) -> None:
-        """Note that a task gets the items."""
-        self._given.pop(id(items), None)
+    def take(self, value: object) -> None:
+        if not self._given:
+            return
+        self._given.pop(id(value), None)
+        for one in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+            self.take(one)
 
     def record(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskProxy[Any]:
+        self.take((args, kwargs))
         return TaskProxy(self.on_call(self, task, args, kwargs))
 
     def called(self, task: Task[..., Any]) -> None:
@@ -179,11 +183,9 @@ class Recorder(recording.Recording):
         self._called[id(task.fn)] = task
 
     def check_items(self) -> None:
-        """Note items of `each(...)` that no task gets, where nothing else is wrong."""
-        wrong = {problem.where for problem in self.problems}
+        """Note items of `each(...)` that no task gets."""
         for _, where in self._given.values():
-            if where not in wrong:
-                self.problem("no task gets each(...)", "pass it to a task as an argument: `ingest(each(names))`", where)
+            self.problem("no task gets each(...)", "pass it to a task as an argument: `ingest(each(names))`", where)
 
     def check_definitions(self) -> None:
         """Note nested tasks that are never called, and closures that would see other values when the job runs."""

@@ -42,6 +42,10 @@ class Recording(ABC):
         """Note the items of `each(...)`, which a task is to get."""
 
     @abstractmethod
+    def take(self, value: object) -> None:
+        """Note that a task gets the items in `value`, or that a mistake in their use has been told."""
+
+    @abstractmethod
     def record(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note a call of a task and return the proxy of its result."""
 
@@ -119,6 +123,12 @@ def is_first_misuse(value: object) -> bool:
         return True
     _current.first(("misused", where))
     return _current.first(("misused", id(value), where))
+
+
+def take(value: object) -> None:
+    """Note that nothing more is to be said of items of `each(...)` in `value`."""
+    if _current is not None:
+        _current.take(value)
 
 
 def is_stuck() -> bool:

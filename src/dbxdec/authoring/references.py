@@ -44,6 +44,7 @@ class Reference:
         return None
 
     def _misused(self, how: str, hint: str) -> None:
+        recording.take(self)
         # One expression of Python may use a value in several ways: the first one tells what is wrong.
         if recording.is_first_misuse(self):
             recording.refuse([Problem(f"{self.describe()} is used {how}; {_LATER}", hint=hint)])
@@ -193,6 +194,10 @@ class Spoiled(Reference):
 
     def _misused(self, how: str, hint: str) -> None:
         """Do nothing: the misuse has been noted."""
+
+    def __call__(self, *args: object, **kwargs: object) -> Any:
+        recording.take((args, kwargs))
+        return Spoiled(self)
 
 
 def first_in(value: object) -> Reference | None:

@@ -158,6 +158,7 @@ def reference_to(step: Step, value: Reference) -> str:
     recorder = step.recorder
     owner = value._recorder if isinstance(value, ParameterProxy) else getattr(value, "_call", step).recorder
     text = value.text()
+    recorder.take(value)
     if isinstance(value, TaskProxy | TaskReference) and value._call.is_mistaken:
         return ""
     if owner is not recorder:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.definition import Column, Definition
     from dbxdec.io_managers.delta.polars.target import Target
 
-"""The key of a column's expression in its metadata (Delta protocol, "Generated Columns"). delta-rs fills the column."""
-
 
 def create(target: Target, schema: Mapping[str, pl.DataType], frame: pl.DataFrame | pl.LazyFrame) -> DeltaTable:
     """Return the table, made without rows, or as another writer made it first.

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import DeltaTable
 
-"""What the properties of a table with its constraints begin with."""
-
 _FUNCTIONS = frozenset(
     {
         "abs", "cast", "char_length", "coalesce", "contains", "date_trunc", "ifnull", "instr", "isnan", "length",
