@@ -98,9 +98,11 @@ def _key(parameter: inspect.Parameter, kind: ValueType, annotation: str) -> JobP
         return f"has a value that does not fit its type `{annotation}`: {error}", "change the value or the type"
     # 1.5 and 1.50 are one key, and so is a moment in two zones.
     value_of = kind.from_text if kind.kind in ("decimal", "datetime") else str
-    values = [value_of(one) for one in texts]
-    if twice := next((text for i, text in enumerate(texts) if values[i] in values[:i]), None):
-        return f"has the value {twice} twice", "write each value once"
+    values: set[Any] = set()
+    for one in texts:
+        if (value := value_of(one)) in values:
+            return f"has the value {one} twice", "write each value once"
+        values.add(value)
     if value_of(text) not in values:
         return f"has the default {text}, which is not among its values", f"add it: they are {', '.join(texts)}"
     return JobParameter(parameter.name, kind, text, key=Choices(texts, default.was))
