@@ -124,6 +124,14 @@ def test_a_default_that_each_import_makes_anew_is_refused(parameter: str, tmp_pa
     assert said.startswith("@job: the default of the job parameter `day` is another one each time")
 
 
+def test_a_job_with_another_key_each_time_is_one_mistake(tmp_path: Path, children: list[str]) -> None:
+    """Its defaults and tasks may be the same each time."""
+    code = "@job(key=f'one_{uuid4().hex}')\ndef one(day: str = 'x') -> None:\n    show(list(NAMES))"
+    (said,) = found(tmp_path, code)
+    assert said.partition(": ")[2].startswith("the job `one_")
+    assert said.endswith("is not there each time that its module is imported, or has another key then")
+
+
 def test_a_random_value_that_a_nested_task_takes_along_is_refused(tmp_path: Path, children: list[str]) -> None:
     """Each task would have another one."""
     code = """

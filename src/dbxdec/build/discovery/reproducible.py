@@ -85,7 +85,21 @@ def _is_use(step: dis.Instruction, following: dis.Instruction | None) -> bool:
 
 def problems(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[Problem]:
     """Return the problems of jobs that differ between two discoveries of the same files, which are their results."""
-    return [*_of_parameters(first, other), *_of_tasks(first, other)]
+    known = {**first, "jobs": {key: job for key, job in first["jobs"].items() if key in other["jobs"]}}
+    return [*_of_keys(first, other), *_of_parameters(known, other), *_of_tasks(known, other)]
+
+
+def _of_keys(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[Problem]:
+    return [
+        Problem(
+            f"the job `{key}` is not there each time that its module is imported, or has another key then",
+            _location(job["source"]),
+            "a task finds its job by the key: take no part of it from the time, a random value or the order of a set",
+            (key,),
+        )
+        for key, job in first["jobs"].items()
+        if key not in other["jobs"]
+    ]
 
 
 def _of_parameters(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[Problem]:
@@ -99,7 +113,7 @@ def _of_parameters(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[P
         )
         for key, job in first["jobs"].items()
         for name, default in _defaults(job).items()
-        if default != _defaults(other["jobs"].get(key, {"parameters": ()})).get(name)
+        if default != _defaults(other["jobs"][key]).get(name)
     ]
 
 
@@ -124,7 +138,7 @@ def _of_tasks(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[Proble
 
 
 def _forms(found: Mapping[str, Any], job: str) -> dict[str, Any]:
-    return {task["key"]: _form(task) for task in found["jobs"].get(job, {"tasks": ()})["tasks"]}
+    return {task["key"]: _form(task) for task in found["jobs"][job]["tasks"]}
 
 
 def _form(task: Mapping[str, Any]) -> tuple[Any, ...]:
