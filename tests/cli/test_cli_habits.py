@@ -273,6 +273,8 @@ def test_a_parameter_without_its_option_gets_a_hint() -> None:
     said = CliRunner().invoke(cli, ["run", "daily", "limit=3", "day=2024-01-01"])
     assert said.exit_code == 2
     assert "a job parameter is -p limit=3 -p day=2024-01-01" in said.output
+    of_words = CliRunner().invoke(cli, ["run", "daily", "name=Ada Lovelace", "limit=3"])
+    assert "a job parameter is -p 'name=Ada Lovelace' -p limit=3" in of_words.output
     assert "unexpected extra argument" in CliRunner().invoke(cli, ["run", "daily", "hourly"]).output
 
 

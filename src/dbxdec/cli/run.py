@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ class _Run(click.Command):
             extra = re.search(r"\((\w+=.*)\)$", error.message)
             if extra is None:
                 raise
-            given = " ".join(f"-p {one}" for one in extra[1].split())
+            given = " ".join(f"-p {shlex.quote(one)}" for one in re.split(r" (?=\w+=)", extra[1]))
             raise click.UsageError(f"{extra[1]} is not an argument: a job parameter is {given}", ctx) from None
 
 
