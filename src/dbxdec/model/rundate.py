@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 from dbxdec.errors import AuthoringError
@@ -50,10 +50,19 @@ class RunDate:
     def __sub__(self, other: object) -> RunDate:
         return self._refused(other, -1)
 
+    __radd__ = __add__
+
     def _refused(self, other: object, sign: int) -> NoReturn:
-        days = sign * other.days + self.offset_days if isinstance(other, dt.timedelta) else -1
-        message = "the date of a run is moved by arguments of run_date(), not by `+` and `-`"
-        raise AuthoringError(message, hint=f"write `run_date(offset_days={days})`")
+        days = other.days if isinstance(other, dt.timedelta) and not other % dt.timedelta(days=1) else other
+        hint = "write `run_date(offset_days=...)`, which moves it by whole days"
+        if isinstance(days, int):
+            hint = f"write `{replace(self, offset_days=self.offset_days + sign * days).call()}`"
+        raise AuthoringError("the date of a run is moved by arguments of run_date(), not by `+` and `-`", hint=hint)
+
+    def call(self) -> str:
+        """Return the call that gives it."""
+        given = [f"{name}={value!r}" for name, value in asdict(self).items() if value not in (0, "UTC")]
+        return f"run_date({', '.join(given)})"
 
     def passed_on(self) -> str:
         """Return the form, without spaces, in which it is passed on to the run of another job."""
