@@ -114,7 +114,7 @@ def test_a_module_that_is_not_installed_is_told_before_the_run(project: Project)
     )
     failed = dbxdec(project, "run", "other")
     assert failed.code == 1
-    assert "not installed here: acme_lake; a task whose module imports it fails on this machine" in failed.err
+    assert "not installed here: acme_lake; a task that needs it fails on this machine" in failed.err
     assert "hint: install what the project depends on" in failed.err
 
 

@@ -49,7 +49,7 @@ def _of_project(here: Path, job: str) -> tuple[Build, str] | None:
     source.say_left_out(made)
     if absent := made.discovered.stand_ins:
         say(
-            f"not installed here: {', '.join(absent)}; a task whose module imports it fails on this machine\n"
+            f"not installed here: {', '.join(absent)}; a task that needs it fails on this machine\n"
             "    hint: install what the project depends on, as with `pip install -e .`"
         )
     return build, f"`{job}` of a tree that can't be built" if made.left_out else "the tree"
