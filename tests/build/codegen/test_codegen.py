@@ -699,6 +699,14 @@ class TestRefused:
             ),
             (in_environment(dependencies=["polars>=1.0+cu118"]), "`polars>=1.0+cu118` is neither a requirement nor"),
             (in_environment(dependencies=["polars~=1"]), "the dependency `polars~=1` is neither a requirement nor"),
+            *(
+                (in_environment(dependencies=some), f"the dependency `{some[0]}` is neither a requirement nor")
+                for some in (["polars~=1", "polars<2"], ["polars~=1,<2"], ["polars>=1+a", "Polars"], ["a<1+b,>2"])
+            ),
+            (
+                on_cluster(BASIC, libraries=[{"pypi": {"package": "a~=1"}}, {"pypi": {"package": "a<2"}}]),
+                "has the library `a~=1`, which is not a package",
+            ),
             (
                 on_cluster(BASIC, libraries=[{"pypi": {"package": "polars>=1"}}, {"pypi": {"package": "polars<0.5"}}]),
                 "has the libraries `polars>=1` and `polars<0.5`, which exclude each other",

@@ -100,7 +100,8 @@ def conflicts(dependencies: Iterable[Any], written: Iterable[Any]) -> list[Findi
 def exclusive(requirements: Iterable[Any]) -> list[list[str]]:
     """Return those of `requirements` that no version of a package fulfils together, by package."""
     asked: dict[str, list[str]] = {}
-    for text in dict.fromkeys(normalised(text) for text in requirements if isinstance(text, str)):
+    read = (_read(text) for text in requirements if isinstance(text, str))
+    for text in dict.fromkeys(text for text, refused in read if not refused):
         if found := _PACKAGE.fullmatch(text):
             asked.setdefault(re.sub(r"[-_]+", "-", found["name"]).lower(), []).append(text)
     return list(filter(None, map(excluded, asked.values())))
