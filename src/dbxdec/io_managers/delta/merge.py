@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,7 @@ from dbxdec.model.changes import FEED
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from dbxdec.io_managers.contexts import OutputContext
 
@@ -298,7 +298,7 @@ _ON = 'name the key columns, `on="id"` or `on=["id", "day"]`, or give a conditio
 
 def _names(given: str | Iterable[str]) -> tuple[str, ...]:
     """Return names of columns; a string is one, not its letters."""
-    names = (given,) if isinstance(given, str) else tuple(given)
+    names = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
     if not all(isinstance(name, str) for name in names):
         raise DbxdecError(f"`except_cols` of a DeltaMerge is {given!r:.80}", hint="give names of columns of the source")
     return names

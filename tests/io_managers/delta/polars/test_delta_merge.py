@@ -217,6 +217,7 @@ def test_one_column_that_is_left_out_may_be_a_string(table: Path) -> None:
     [
         (lambda merge: merge.when_matched_update_all(pl.col("n") > 1), "a predicate of a DeltaMerge is"),
         (lambda merge: merge.when_not_matched_insert_all(except_cols=[1]), r"`except_cols` of a DeltaMerge is \[1\]"),
+        (lambda merge: merge.when_not_matched_insert_all(except_cols=None), "`except_cols` of a DeltaMerge is None"),
         (lambda merge: merge.when_matched_update(["n"]), r"the values of a clause of a DeltaMerge are \['n'\]"),
     ],
 )
