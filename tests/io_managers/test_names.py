@@ -33,8 +33,9 @@ PATHS: list[type[Any]] = [PolarsDeltaIoManager, PolarsCsvIoManager, SparkDeltaIo
 def test_a_delta_table_is_not_called_as_a_version_of_another(name: str) -> None:
     """Spark would read that version; other managers, and an `@` elsewhere, mean nothing by it."""
     for kind in (PolarsDeltaIoManager, SparkDeltaIoManager):
-        with pytest.raises(DbxdecError, match=f"{name}' ends like a version"):
+        with pytest.raises(DbxdecError, match=f"{name}' ends like a version") as error:
             kind("/lake").table(name)
+        assert str(error.value.problems[0].hint).endswith(f": name it '{name.replace('@', '_')}'")
         assert kind("/lake").table(f"{name}/x").is_table
         assert kind("/lake").table(f"{name}b").is_table
     assert PolarsCsvIoManager("/lake").table(name).is_table

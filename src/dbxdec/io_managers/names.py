@@ -29,10 +29,12 @@ def of_path(name: str) -> list[Problem]:
 
 def of_delta_path(name: str) -> list[Problem]:
     """Return the problems of `name` as the path of a Delta table below `base_path`."""
-    version = _VERSION.search(name)
-    hint = f"Spark reads `{version[0]}` at the end of a path as a version of the table before it" if version else ""
-    found = [Problem(f"the table name {name!r} ends like a version", hint=hint)] if version else []
-    return of_path(name) + found
+    found = of_path(name)
+    if version := _VERSION.search(name):
+        other = f"{name[: version.start()]}_{version[1]}"
+        hint = f"Spark reads `{version[0]}` at the end of a path as a version of the table before it: name it {other!r}"
+        found.append(Problem(f"the table name {name!r} ends like a version", hint=hint))
+    return found
 
 
 def of_catalog(name: str) -> list[Problem]:
