@@ -410,6 +410,11 @@ def test_a_module_does_not_see_how_the_build_has_started_it(tmp_path: Path) -> N
         ("from measures_of import Clock", {}),
         ("from measures_of.clocks import Clock", {}),
         ("import measures_of.clocks", {}),
+        ("import helpers\nx = helpers.clean", {"helpers": "the wheel has `p.pipelines.helpers`"}),
+        ("import helpers as h\ndef f(): return h.clean", {"helpers": "the wheel has `p.pipelines.helpers`"}),
+        ("import measures_of\ndef f(): measures_of.days.of()", {"measures-of": "the wheel has `p.measures_of`"}),
+        ("import helpers\ndef f(): return helpers.Assistant()", {}),
+        ("import helpers as h\ndef f(): return h.agents.Agent()", {}),
     ],
 )
 def test_an_absent_module_that_the_project_has_elsewhere_is_told(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import itertools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 from dbxdec.errors import Problem, SourceLocation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from types import FrameType
+    from collections.abc import Collection, Iterator
+    from types import CodeType, FrameType
 
 
 def problem(name: str, frame: FrameType, own: Collection[str], root: Path) -> Problem | None:
@@ -25,9 +26,12 @@ def problem(name: str, frame: FrameType, own: Collection[str], root: Path) -> Pr
     found = next((near for parent in _parents(importing) if (near := f"{parent}.{name}") in known), None)
     if found is None or found == importing:  # `shop.sources.stripe` is where `import stripe` belongs
         return None
-    inner, names = _asked(frame)
+    inner, names, alias = _asked(frame)
     module = ".".join(filter(None, (found, inner)))
     if module not in known or not all(f"{module}.{one}" in known or _has(root, module, one) for one in names):
+        return None
+    used = set(_used(frame.f_code, alias)) if alias else ()
+    if used and not any(f"{module}.{one}" in known or _has(root, module, one) for one in used):
         return None
     return Problem(
         f"`{name}` is not installed, and no dependency of the project has that name, but the wheel has `{found}`",
@@ -37,16 +41,35 @@ def problem(name: str, frame: FrameType, own: Collection[str], root: Path) -> Pr
     )
 
 
-def _asked(frame: FrameType) -> tuple[str, tuple[str, ...]]:
-    """Return `b.c` and `("d",)` of `from a.b.c import d`, which the frame runs; nothing for a call that imports."""
-    constant: object = None
-    for step in dis.get_instructions(frame.f_code):
+def _asked(frame: FrameType) -> tuple[str, tuple[str, ...], str | None]:
+    """Return what the import statement that the frame runs asks of the module.
+
+    That is `b.c` and `("d",)` of `from a.b.c import d`, and the name that `import a` gives it; nothing for a call that
+    imports.
+    """
+    steps = _steps(frame.f_code)
+    for before, step, after in zip(steps, steps[1:], steps[2:], strict=False):
         if step.opname == "IMPORT_NAME" and step.offset == frame.f_lasti:
-            names = constant if isinstance(constant, tuple) else ()
-            return str(step.argval).partition(".")[2], tuple(name for name in names if name != "*")
-        if step.opname != "EXTENDED_ARG":  # the names are loaded just before
-            constant = step.argval
-    return "", ()
+            names = before.argval if isinstance(before.argval, tuple) else ()
+            inner = str(step.argval).partition(".")[2]
+            alias = None if names or inner else str(after.argval)
+            return inner, tuple(name for name in names if name != "*"), alias
+    return "", (), None
+
+
+def _steps(code: CodeType) -> list[dis.Instruction]:
+    return [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
+
+
+def _used(code: CodeType, name: str) -> Iterator[str]:
+    """Yield the attributes of a global name that the code uses."""
+    for step, following in itertools.pairwise(_steps(code)):
+        is_it = step.opname in ("LOAD_NAME", "LOAD_GLOBAL") and step.argval == name
+        if is_it and following.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            yield str(following.argval)
+    for inner in code.co_consts:
+        if isinstance(inner, type(code)):
+            yield from _used(inner, name)
 
 
 def _has(root: Path, module: str, name: str) -> bool:
