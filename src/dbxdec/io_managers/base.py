@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean, listed
-from dbxdec.io_managers import names, outcomes
+from dbxdec.io_managers import names, options, outcomes
 from dbxdec.io_managers.running import running_receipt
 from dbxdec.model import places
 from dbxdec.model.mistakes import forgiving, giving
@@ -379,7 +379,9 @@ class IoManager(ABC):
             return []
 
     def check_options(self) -> None:
-        """Raise DbxdecError where the options contradict each other; called whenever they are set."""
+        """Raise DbxdecError where options are wrong or contradict each other; called whenever they are set."""
+        if problems := list(options.of_switch("shared", self.shared)):
+            raise DbxdecError(problems)
 
     @property
     def is_table(self) -> bool:
