@@ -200,7 +200,10 @@ def command(
         _show(out, all_due, plan)
         for step in plan.steps[:1]:
             check_parameters(found, {**parameters, **there.named(step.key)}, values, build.manifest)
-        if not plan.steps or lock is None:
+        if lock is None:
+            return
+        if not plan.steps:
+            book.nothing_left(all_due, plan)
             return
         if not yes:
             ask(plan)

@@ -120,7 +120,10 @@ def run(wanted: Wanted, book: Book) -> None:
                 "build, a variable or a parameter of the deployed job is another by now. The tables have the "
                 f"{'key' if len(lost) == 1 else 'keys'}; `--again all` runs them anew"
             )
-        if not plan.steps or wanted.dry_run:
+        if wanted.dry_run:
+            return
+        if not plan.steps:
+            book.nothing_left(all_due, plan)
             return
         if not wanted.agreed:
             ask(plan)
