@@ -126,7 +126,7 @@ def command(
         if parameter.key is not None and parameter.name in parameters:
             if values_given is not None:
                 raise click.UsageError(
-                    f"`{parameter.name}` is given twice: `{parameter.name}={given[parameter.name]}` and "
+                    f"`{parameter.name}` is given twice: `{parameter.name}={given[parameter.name][0]}` and "
                     f"`-p {parameter.name}={parameters[parameter.name]}`"
                 )
             raise click.UsageError(
