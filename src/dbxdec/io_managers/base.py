@@ -302,7 +302,7 @@ class IoManager(ABC):
             kind: `"rows"`: the rows that were added. `"latest"`: the last change of each key, with `_change_type`:
                 `insert`, `update_postimage` or `delete`. `"feed"`: every change, with `_change_type`,
                 `_commit_version` and `_commit_timestamp`.
-            by: The key columns, for `"latest"`.
+            by: The key columns, for `"latest"`. Null is a value like any other, which a merge does not match.
             starting: What the first run gets. `"snapshot"`: all rows. `"latest"`: none of those that are there.
             on_rewrite: What becomes of commits that delete, update or replace rows, where the table has no change data
                 feed. `"error"`: an error that names them. `"skip"`: they are left out, whole.
