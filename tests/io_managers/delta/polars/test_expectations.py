@@ -86,7 +86,7 @@ def test_columns_of_quarantine_are_none_of_the_rows(tables: Tables) -> None:
 @pytest.mark.parametrize(
     ("root", "name", "wrong"),
     [
-        ("{folder}/a#b", "bad", "delta-rs misreads # in a local path"),
+        ("{folder}/a|b", "bad", "delta-rs misreads . in a local path"),
         ("lake", "bad", "delta-rs misreads %41 in its path"),
         ("{folder}", "file", "there is a file where its folder should be"),
         ("{folder}/file", "bad", "there is a file where its folder should be"),
