@@ -14,6 +14,7 @@ from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.authoring.recording import collecting
 from dbxdec.errors import DbxdecError, Problem
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager, SparkTableIoManager
+from dbxdec.model import checks
 from dbxdec.model.job_forms import decode_job, encode_jobs
 from dbxdec.model.manifest import Manifest
 from dbxdec.model.warning_checks import warn
@@ -161,6 +162,38 @@ def test_a_table_is_not_its_own_quarantine() -> None:
             else PolarsDeltaIoManager(bundle_variable("root"), mode="append", **own)
         )
         assert "goes into the table that is its own quarantine" in said(of(bound))
+
+
+def test_a_quarantine_by_another_spelling_of_the_table_is_refused() -> None:
+    """The same place is the same table, however it is written."""
+    drops: dict[str, Any] = {"expect_or_drop": {"it": "id > 0"}}
+    other = PolarsDeltaIoManager("s3a://bucket/lake", mode="append").table("load")
+    own = PolarsDeltaIoManager("s3://bucket//lake/", mode="append").table("load", quarantine=other, **drops)
+    assert "goes into the table that is its own quarantine" in said(of(own))
+
+
+@pytest.mark.parametrize(
+    ("table", "quarantine", "wrong"),
+    [
+        ("orders", "orders/bad", "/orders/bad, which is in the folder of the table ${var.root}/orders of daily.load"),
+        ("bad/orders", "bad", "/bad/orders, which is in the folder of the table ${var.root}/bad of daily.load"),
+        ("orders", "bad_orders", ""),
+    ],
+)
+def test_a_quarantine_in_the_folder_of_a_table_is_refused(table: str, quarantine: str, wrong: str) -> None:
+    """VACUUM of the one would remove the other."""
+    io = lake.table(table, expect_or_drop={"it": "id > 0"}, quarantine=lake.table(quarantine))
+    found = [problem.message for problem in checks.check([of(io).dag])]
+    assert found == ([f"daily.load writes ${{var.root}}{wrong}"] if wrong else [])
+
+
+def test_the_place_of_a_quarantine_is_checked_as_that_of_a_table() -> None:
+    """Its scheme, and what stands in braces."""
+    for root, wrong in [("s3:/bucket", "has one slash after `s3:`"), ("s3://b/{day}", "{day} is not a placeholder")]:
+        bad = PolarsDeltaIoManager(root, mode="append").table("bad")
+        built = of(lake.table("orders", expect_or_drop={"it": "id > 0"}, quarantine=bad))
+        (problem,) = checks.check([built.dag])
+        assert wrong in problem.message
 
 
 SPARK: Any = SparkTableIoManager(bundle_variable("catalog") + ".silver", mode="append")

@@ -7,10 +7,14 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+import polars as pl
 import pytest
 
+from dbxdec import job, task
+from dbxdec.authoring.recording import collecting
 from dbxdec.build import codegen
 from dbxdec.errors import Problem, SourceLocation, in_order
+from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.model import checks
 from dbxdec.model.job_forms import encode_jobs
 from dbxdec.model.manifest import Manifest, places_of
@@ -194,6 +198,21 @@ MISTAKES = {
     "a value that is read": ("report.override(key='r')(get_task_value('a', 'b'))", "a task value is read while the pipeline is defined"),
     "the run's context": ("ingest.override(key='i')(context().run_id)", "context() was called outside a run"),
     "the run's parameters": ("report.override(key='r')(params.n)", "params.n was read outside a run"),
+    "a string of a parameter": ("report(f'{n}')", "is used as a string"),
+    "a string of a parameter in a list": ("total([f'{n}'])", "is used as a string"),
+    "a string of a parameter as an item": ("report.override(key='r')(each([1, str(n)]))", "is used as a string"),
+    "a string of a parameter in a condition": ("condition(n, '==', f'{n}')", "is used as a string"),
+    "a string of a secret": ("report(f'{password}')", "has no value while the pipeline is defined"),
+    "a native task with nothing to run": ("native_task('none')", "the task `one.none` has nothing to run"),
+    "a native task with a wrong kind": ("native_task('wrong', notebook_task={'notebook_path': {1}})", "is of the type `set`"),
+    "a misspelt io_manager": ("""
+        @task(io_manger=lake.table("x"))
+        def one(day: dt.date) -> pl.DataFrame: ...
+        one(day)""", "there is no field `io_manger` of a task"),
+    "misspelt outputs": ("""
+        @task(ouputs={"good": lake.table("good"), "bad": lake.table("bad")})
+        def one(day: dt.date) -> dict[str, pl.DataFrame]: ...
+        one(day)""", "there is no field `ouputs` of a task"),
     "what a misuse gives": ("y = (n + 1).columns[0]\n    ingest.override(key='i', depends_on=[y])(y).after(y.z()) >> y", "is used in arithmetic"),
 }  # fmt: skip
 
@@ -271,3 +290,51 @@ def test_a_reader_of_a_for_each_that_may_have_failed_is_told_of_each_item() -> N
     """One None for all items is not enough where only some of them failed."""
     (late, _) = build("total.override(key='t', run_if='ALL_DONE')(ingest.override(key='i')(each(['a'])))")
     assert "as `dict[..., ... | None] | None` it is None for each item that has failed" in (late.hint or "")
+
+
+def test_a_misspelt_io_manager_of_a_job_is_one_mistake() -> None:
+    """Its tasks have one, as has a call with another misspelt."""
+    lake: Any = PolarsDeltaIoManager("lake")
+    wrong: dict[str, Any] = {"io_manger": lake}
+    problems: list[Problem] = []
+    with collecting(problems):
+
+        @job(**wrong)
+        def daily() -> None:
+            @task
+            def one() -> pl.DataFrame:
+                raise NotImplementedError
+
+            one()
+
+        @task
+        def other() -> pl.DataFrame:
+            raise NotImplementedError
+
+        @job
+        def weekly() -> None:
+            other.override(**wrong)()
+
+    assert [one.message for one in problems] == ["there is no field `io_manger` of a job"]
+    assert not daily.build(__name__).problems
+    assert [one.message for one in weekly.build(__name__).problems] == ["there is no field `io_manger` of a task"]
+
+
+def test_a_job_asks_for_its_own_tasks_too_early() -> None:
+    """Also by way of another job, whose body asks for those of the first."""
+
+    def own() -> None:
+        made.tasks["one"].fn()
+
+    def first() -> None:
+        other.tasks  # noqa: B018
+
+    def second() -> None:
+        around.tasks  # noqa: B018
+
+    made, around, other = job(own), job(first), job(second)
+    for found, name in ((made, "own"), (around, "first")):
+        (problem,) = found.build(__name__).problems
+        assert f"the body of the job `{name}` asks for the job's own tasks" in problem.message
+        assert isinstance(problem.where, SourceLocation)
+        assert problem.where.line == found.fn.__code__.co_firstlineno + 1

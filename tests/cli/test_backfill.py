@@ -323,7 +323,7 @@ WRONG = {
     "no key": (["scale=3"], "`scale` is no key of the job `delays`"),
     "a misspelt key": (["dya=2024-01-01"], "`dya` is no key of the job `delays`"),
     "no form": (["2024-01-01"], "is not of the form KEY=A..B or KEY=A,B"),
-    "twice": (["day=2024-01-01", "day=2024-01-02"], "the key `day` is given twice"),
+    "twice, once wrong": (["day=2999-01-01", f"day={DAYS[0]}"], "day=2999-01-01 has 2999-01-01, which is not due"),
     "no date": (["day=january.."], "has 'january', which is no date"),
     "no beginning": (["day=..2024-01-01"], "has no beginning"),
     "the future": (["day=2999-01-01"], "is not due; the last one is"),

@@ -21,7 +21,7 @@ def asked(key: Key, text: str) -> tuple[list[str], list[str]]:
     """The keys, and those that are left out."""
     kind = "datetime" if isinstance(key, Periods) and key.type == "datetime" else "date"
     job = Job("j", "m", "m:f", None, (), (JobParameter("day", ValueType(kind), key=key),))  # type: ignore[arg-type]
-    found = asked_keys(job, {"day": text}, NOW)["day"]
+    found = asked_keys(job, {"day": [text]}, NOW)["day"]
     assert isinstance(key, Periods)
     since = None if key.since is None else key.holding(SINCE if kind == "date" else NOW - dt.timedelta(hours=20))
     last = key.at(NOW)
@@ -99,12 +99,29 @@ def test_a_value_with_a_comma_or_a_space_at_its_end_can_be_asked_for() -> None:
     key = Choices(("eu, north", "eu", "us", " x"))
     job = Job("j", "m", "m:f", None, (), (JobParameter("region", ValueType("str"), key=key),))  # type: ignore[arg-type]
 
-    def values(text: str) -> tuple[str, ...]:
-        return asked_keys(job, {"region": text}, NOW)["region"].values
+    def values(*texts: str) -> tuple[str, ...]:
+        return asked_keys(job, {"region": texts}, NOW)["region"].values
 
     assert values("eu, north") == ("eu, north",)
     assert values("eu, us") == ("eu", "us")
     assert values(" x,eu") == (" x", "eu")
+    assert values("eu, north", "us,eu") == ("eu, north", "us", "eu")
+    with pytest.raises(RunError) as error:
+        values("us,eu,north")
+    (problem,) = error.value.problems
+    assert problem.message.startswith("region=us,eu,north names `north`, but its values are")
+    assert problem.hint == "name a value with a comma apart from others: `region=eu, north`"
+
+
+def test_a_key_may_be_given_several_times() -> None:
+    """Each time as ranges and lists; what is wrong is told of each."""
+    key = Periods("daily", "2024-01-01")
+    job = Job("j", "m", "m:f", None, (), (JobParameter("day", ValueType("date"), key=key),))  # type: ignore[arg-type]
+    found = asked_keys(job, {"day": ["2024-01-03..2024-01-04", "2024-01-01,2024-01-03"]}, NOW)["day"]
+    assert found.keys(key, SINCE, LAST) == ["2024-01-01", "2024-01-03", "2024-01-04"]
+    with pytest.raises(RunError) as error:
+        asked_keys(job, {"day": ["x", "2024-01-01", "y"]}, NOW)
+    assert [one.message.partition(" ")[0] for one in error.value.problems] == ["day=x", "day=y"]
 
 
 @pytest.mark.parametrize(
@@ -120,4 +137,4 @@ def test_a_value_may_be_spelled_as_a_run_takes_it(kind: str, value: str, text: s
     """It is the key that the job has, in the job's spelling."""
     parameter = JobParameter("k", ValueType(kind), key=Choices((value,)))
     job = Job("j", "m", "m:f", None, (), (parameter,))  # type: ignore[arg-type]
-    assert asked_keys(job, {"k": text}, NOW)["k"].values == (value,)
+    assert asked_keys(job, {"k": [text]}, NOW)["k"].values == (value,)

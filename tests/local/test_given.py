@@ -23,8 +23,9 @@ TYPES = {
 JOB = Job("one", "m", "f", SourceLocation("a.py", 1), (), tuple(JobParameter(name, of) for name, of in TYPES.items()))
 
 
-def keys(**given: str) -> list[tuple[str, ...]]:
-    job, values = with_given(JOB, given)
+def keys(**given: str | list[str]) -> list[tuple[str, ...]]:
+    texts = {name: [one] if isinstance(one, str) else one for name, one in given.items()}
+    job, values = with_given(JOB, texts)
     return list(keys_given(job, values, ()).due)
 
 
@@ -47,11 +48,12 @@ def test_each_value_is_one_key_however_it_is_written() -> None:
     assert keys(name="a..b,c") == [("a..b",), ("c",)]
     assert keys(size="s,m") == [("s,m",)]
     assert keys(size="l..xl") == [("l..xl",)]
+    assert keys(size=["s,m", "s", "l..xl"]) == [("s,m",), ("s",), ("l..xl",)]
 
 
 def test_a_string_that_looks_like_a_range_is_said_to_be_one_value() -> None:
     """Once, however many keys have it; two dots alone, or at an end, are no range."""
-    job, values = with_given(JOB, {"name": "eu..us,..,a..,..b", "day": "2024-01-01..2024-01-03"})
+    job, values = with_given(JOB, {"name": ["eu..us,..,a..,..b"], "day": ["2024-01-01..2024-01-03"]})
     assert list(said_of(keys_given(job, values, ()), done=0))[1:] == [
         "`eu..us` is one value of `name`: only dates have ranges; for several values write `name=A,B`"
     ]
@@ -59,7 +61,7 @@ def test_a_string_that_looks_like_a_range_is_said_to_be_one_value() -> None:
 
 def test_a_plan_with_done_values_does_not_say_that_all_are_run() -> None:
     """A resumed backfill leaves out what it has run."""
-    job, values = with_given(JOB, {"name": "a,b"})
+    job, values = with_given(JOB, {"name": ["a,b"]})
     (said,) = said_of(keys_given(job, values, [("a",)]), done=1)
     assert said.endswith("only what this backfill has run well is left out")
     (said,) = said_of(keys_given(job, values, ()), done=0)

@@ -15,7 +15,7 @@ from dbxdec.authoring.settings import run_if_of
 from dbxdec.authoring.steps import date_of, follower_of, recorder_of, reference_to, value_type
 from dbxdec.errors import did_you_mean, listed, shown
 from dbxdec.model import comparisons, dag
-from dbxdec.model.mistakes import forgiving, itself
+from dbxdec.model.mistakes import forgiving, is_of_mistake, itself
 from dbxdec.model.values import ANY, ValueType
 from dbxdec.model.variables import BundleVariable, only_name_in
 from dbxdec.platform import references
@@ -127,7 +127,7 @@ def condition(
     elif isinstance(left, StateReference) or isinstance(right, StateReference):
         step.run_if = "ALL_DONE"
     compared = _Compared(step, left, right)
-    if not compared.is_typed():
+    if is_of_mistake(left) or is_of_mistake(right) or not compared.is_typed():
         sides = ("", "")
     else:
         sides = compared.as_strings() if name in EQUALITY else compared.as_numbers()

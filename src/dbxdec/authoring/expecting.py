@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.model import dag
+from dbxdec.model.checks import place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,8 @@ def check(call: Call, parameters: Mapping[str, ValueType]) -> None:
             message = f"{what} of the task `{call.key}` can't be checked: {problem.message}"
             call.recorder.problem(message, problem.hint, call.where)
         quarantine, job = getattr(manager, "quarantine", None), call.recorder.job
-        if quarantine is not None and quarantine.template(job, call.key) == manager.template(job, call.key):
+        kept, target = (one and one.template(job, call.key) for one in (quarantine, manager))
+        if kept and target and place(kept) == place(target):
             call.recorder.problem(
                 f"{what} of the task `{call.key}` goes into the table that is its own quarantine",
                 'name another table for rows that are left out: `quarantine=lake.table("bad/flights")`',

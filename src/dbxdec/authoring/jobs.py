@@ -19,7 +19,7 @@ from dbxdec.authoring.parameters import parameters_of
 from dbxdec.authoring.references import ParameterProxy, Spoiled
 from dbxdec.authoring.settings import given_fields
 from dbxdec.authoring.steps import run_job
-from dbxdec.authoring.tasks import Task
+from dbxdec.authoring.tasks import Task, has_stores
 from dbxdec.errors import AuthoringError, DbxdecError, Problem, SourceLocation, shown
 from dbxdec.io_managers.base import IoManager, Mistaken
 from dbxdec.model import dag, signatures
@@ -109,6 +109,7 @@ class Job(Generic[P]):
         self.defined_in = recording.running_module() or fn.__module__
         """The module whose import defines the job; a function that makes jobs may be another module's."""
         self._seen = seen_by(fn)
+        self._is_running = False
         self._compared: Mapping[str, bool] | None = None
         functools.update_wrapper(self, fn)
         _registry.append(self)
@@ -135,8 +136,13 @@ class Job(Generic[P]):
         """The job's tasks by key, nested ones too.
 
         Raises:
-            AuthoringError: The job's body has mistakes.
+            AuthoringError: The job's body has mistakes, or has not ended.
         """
+        if self._is_running:
+            raise AuthoringError(
+                f"the body of the job `{self.key}` asks for the job's own tasks, which are known when it has ended",
+                hint="use the functions with `@task` themselves, by their names",
+            )
         built = self.build()
         if built.problems:
             raise AuthoringError(built.problems)
@@ -176,6 +182,7 @@ class Job(Generic[P]):
         ]
         args, kwargs = _proxies(self.fn, recorder)
         with recording.active(recorder), without_collection():
+            before, self._is_running = self._is_running, True
             try:
                 self.fn(*args, **kwargs)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the body is the author's code
@@ -184,6 +191,8 @@ class Job(Generic[P]):
                 recorder.check_definitions()
                 recorder.check_items()
                 self._record_failure_handler(recorder)
+            finally:
+                self._is_running = before
         calls = recorder.calls
         made = assemble(self.fn, self.options, recorder, parameters, module or self.fn.__module__)
         return BuiltJob(
@@ -353,6 +362,8 @@ def job(
     with recording.together():
         recording.refuse(_unfit(key, cluster, environment, io_manager, on_failure))
         settings = given_fields("job", fields, filled=_OWN_FIELDS, own=_KEYWORDS, kinds=_KINDS)
+    if io_manager is None and has_stores(fields):
+        io_manager = Mistaken()
     options = JobOptions(
         key if isinstance(key, str) and key else None,
         cluster if isinstance(cluster, JobCluster) else None,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import did_you_mean, shown
 from dbxdec.model import contracts
 from dbxdec.model.annotations import is_union
+from dbxdec.model.mistakes import is_of_mistake
 from dbxdec.model.secrets import Secret
 from dbxdec.model.typehints import type_name
 from dbxdec.model.variables import BundleVariable, has_token
@@ -85,6 +86,8 @@ def misfit(value: Any, note: Annotation) -> Misfit | None:
 
 
 def _misfit(value: Any, wanted: Any, path: str) -> Misfit | None:
+    if is_of_mistake(value):
+        return None
     wanted = contracts.taken(wanted)[0]
     if is_union(wanted):
         found = [_misfit(value, member, path) for member in typing.get_args(wanted)]

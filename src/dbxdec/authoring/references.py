@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.authoring import recording
 from dbxdec.errors import Problem, shown
-from dbxdec.model.mistakes import give_for_spoiled
+from dbxdec.model.mistakes import UNSAID, give_for_spoiled
 from dbxdec.platform import references
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Reference:
 
     def _converted(self) -> str:
         self._misused("as a string (f-string, `str()`, `format`)", "build the string inside a task")
-        return "?"
+        return UNSAID
 
     __str__ = _converted
 

@@ -18,7 +18,7 @@ from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.mistakes import forgiving, noted_by
 from dbxdec.model.secrets import Secret
 from dbxdec.model.values import ANY
-from dbxdec.model.variables import BundleVariable
+from dbxdec.model.variables import UNKNOWN, BundleVariable
 from dbxdec.platform import references
 
 if TYPE_CHECKING:
@@ -98,8 +98,9 @@ def native_task(
             "task", fields, filled={}, own=_KEYWORDS, kinds=_KINDS, refer=lambda value: _in_a_field(step, value)
         )
     recording.refuse(replace(problem, message=f"the task `{key}`: {problem.message}") for problem in problems)
-    step.settings = given
-    step.settings = {**step.settings, **compute_settings(recorder, key, cluster, environment)}
+    # A kind whose fields are wrong is there: the task has something to run.
+    kept = {name: UNKNOWN for name in fields if problems and name.endswith("_task") and name not in given}
+    step.settings = {**given, **kept, **compute_settings(recorder, key, cluster, environment)}
     recorder.add(step, "give each task a key of its own")
     step.depend_on_all(depends_on)
     return TaskProxy(step)

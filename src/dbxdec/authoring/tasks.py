@@ -175,6 +175,8 @@ class Task(Generic[P, R]):
             conf = checked(spark_conf)
             settings = _settings(fields, ("depends_on",))
         before = self.options
+        if not (io_manager or outputs or before.io_manager or before.outputs) and has_stores(fields):
+            io_manager = Mistaken()
         places = (io_manager, outputs or {}) if io_manager or outputs else (before.io_manager, before.outputs)
         own = cluster is not None or environment is not None
         compute = (cluster, environment) if own else (before.cluster, before.environment)
@@ -273,6 +275,8 @@ def task(
         run_condition = run_if_of(run_if)
         conf = checked(spark_conf)
         settings = _settings(fields)
+    if io_manager is None and not outputs and has_stores(fields):
+        io_manager = Mistaken()
     options = TaskOptions(
         key=key,
         io_manager=io_manager,
@@ -359,6 +363,12 @@ def _checked_stores(io_manager: Any, outputs: Any) -> tuple[IoManager | None, Ma
     named = {str(name): usable(f"outputs[{name!r}]", value) for name, value in (outputs or {}).items()}
     recording.refuse(problems)
     return single, named
+
+
+def has_stores(fields: Mapping[str, Any]) -> bool:
+    """Return whether the place of the result stands in a field that there is not, such as `io_manger=`: one mistake."""
+    values = [one for value in fields.values() for one in (value.values() if isinstance(value, dict) else (value,))]
+    return any(isinstance(one, IoManager) for one in values)
 
 
 def _settings(fields: Mapping[str, Any], more: tuple[str, ...] = ()) -> dict[str, Any]:

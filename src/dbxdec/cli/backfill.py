@@ -126,7 +126,7 @@ def command(
         if parameter.key is not None and parameter.name in parameters:
             if values_given is not None:
                 raise click.UsageError(
-                    f"`{parameter.name}` is given twice: `{parameter.name}={given[parameter.name]}` and "
+                    f"`{parameter.name}` is given twice: `{parameter.name}={given[parameter.name][0]}` and "
                     f"`-p {parameter.name}={parameters[parameter.name]}`"
                 )
             raise click.UsageError(
@@ -200,7 +200,10 @@ def command(
         _show(out, all_due, plan)
         for step in plan.steps[:1]:
             check_parameters(found, {**parameters, **there.named(step.key)}, values, build.manifest)
-        if not plan.steps or lock is None:
+        if lock is None:
+            return
+        if not plan.steps:
+            book.nothing_left(all_due, plan)
             return
         if not yes:
             ask(plan)

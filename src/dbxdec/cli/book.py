@@ -13,6 +13,7 @@ from dbxdec.cli.missing import of_ranges, word_of
 from dbxdec.errors import counted
 from dbxdec.local import backfill_report, backfills, ledger
 from dbxdec.local.backfills import Record
+from dbxdec.platform.run_if import State
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
@@ -112,6 +113,17 @@ class Book:
             variables=variables,
         ):
             yield record
+
+    def nothing_left(self, keys: Keys, plan: PlanOf[Any]) -> None:
+        """Note that a resumed backfill is done, if all its keys are: its last runs have ended well after it."""
+        if self.earlier is None or plan.unfinished or self.earlier.state == "success":
+            return
+        due = self.earlier.plan
+        if all(keys.state(key) == "done" for key in due):
+            for key in due:
+                if key not in self.earlier.well:
+                    self.earlier.note_end(key, State.SUCCESS, "", 0)
+            self.earlier.note("over", done=len(due), due=len(due), stopped=False, time_ms=ledger.now_ms())
 
     def summarize(
         self,

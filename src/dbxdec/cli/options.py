@@ -65,16 +65,14 @@ at_once = click.option(
 """How many tasks run at once."""
 
 
-def selection(texts: tuple[str, ...]) -> dict[str, str]:
-    """Return arguments `KEY=A..B` as a dict."""
-    found = {}
+def selection(texts: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return arguments `KEY=A..B` by key, which may be given several times."""
+    found: dict[str, list[str]] = {}
     for text in texts:
         name, equals, values = text.partition("=")
         if not name or not equals or not values:
             raise click.UsageError(f"{text!r} is not of the form KEY=A..B or KEY=A,B")
-        if name in found:
-            raise click.UsageError(f"the key `{name}` is given twice")
-        found[name] = values
+        found.setdefault(name, []).append(values)
     return found
 
 

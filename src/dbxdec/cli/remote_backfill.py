@@ -18,7 +18,7 @@ from dbxdec.local.variables import local_values
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -46,7 +46,7 @@ class Wanted:
     build: Build
     here: Path
     target: str
-    given: Mapping[str, str]
+    given: Mapping[str, Sequence[str]]
     parameters: dict[str, str]
     variables: dict[str, str]
     values: Mapping[str, tuple[str, ...]] | None = None
@@ -120,7 +120,10 @@ def run(wanted: Wanted, book: Book) -> None:
                 "build, a variable or a parameter of the deployed job is another by now. The tables have the "
                 f"{'key' if len(lost) == 1 else 'keys'}; `--again all` runs them anew"
             )
-        if not plan.steps or wanted.dry_run:
+        if wanted.dry_run:
+            return
+        if not plan.steps:
+            book.nothing_left(all_due, plan)
             return
         if not wanted.agreed:
             ask(plan)

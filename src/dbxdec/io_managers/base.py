@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean, listed
-from dbxdec.io_managers import names, outcomes
+from dbxdec.io_managers import names, options, outcomes
 from dbxdec.io_managers.running import running_receipt
 from dbxdec.model import places
 from dbxdec.model.mistakes import forgiving, giving
@@ -302,7 +302,7 @@ class IoManager(ABC):
             kind: `"rows"`: the rows that were added. `"latest"`: the last change of each key, with `_change_type`:
                 `insert`, `update_postimage` or `delete`. `"feed"`: every change, with `_change_type`,
                 `_commit_version` and `_commit_timestamp`.
-            by: The key columns, for `"latest"`.
+            by: The key columns, for `"latest"`. Null is a value like any other, which a merge does not match.
             starting: What the first run gets. `"snapshot"`: all rows. `"latest"`: none of those that are there.
             on_rewrite: What becomes of commits that delete, update or replace rows, where the table has no change data
                 feed. `"error"`: an error that names them. `"skip"`: they are left out, whole.
@@ -379,7 +379,9 @@ class IoManager(ABC):
             return []
 
     def check_options(self) -> None:
-        """Raise DbxdecError where the options contradict each other; called whenever they are set."""
+        """Raise DbxdecError where options are wrong or contradict each other; called whenever they are set."""
+        if problems := list(options.of_switch("shared", self.shared)):
+            raise DbxdecError(problems)
 
     @property
     def is_table(self) -> bool:

@@ -24,6 +24,7 @@ class Options(Protocol):
     base_path: Any
     mode: Any
     partition_by: Any
+    shared: Any
 
 
 class DeltaOptions(Options, Protocol):
@@ -31,6 +32,7 @@ class DeltaOptions(Options, Protocol):
 
     replace: Any
     schema: Any
+    keyed: Any
 
 
 def base_path(value: Any) -> str | BundleVariable:
@@ -65,6 +67,7 @@ def of_all(manager: Options, modes: Sequence[str], *, one: Callable[[str], str] 
     `one` maps names that are the same to the engine to the same string.
     """
     yield from _of(modes, "mode", manager.mode, manager)
+    yield from of_switch("shared", manager.shared)
     if not str(manager.base_path):
         yield Problem("`base_path` is empty", hint="say where the tables or files are")
     if found := storage_paths.without_bucket(str(manager.base_path)):
@@ -78,6 +81,7 @@ def of_delta(manager: DeltaOptions, *, one: Callable[[str], str] = str) -> Itera
     """Yield the problems of the options of a manager of Delta tables, including those that all managers have."""
     yield from of_all(manager, MODES, one=one)
     yield from _of(SCHEMAS, "schema", manager.schema, manager)
+    yield from of_switch("keyed", manager.keyed)
     yield from _replaced(manager.replace)
     if manager.replace is not None and manager.mode != "overwrite":
         yield Problem(f'`replace` is given with mode="{manager.mode}"', hint='use it with mode="overwrite"')
@@ -86,6 +90,12 @@ def of_delta(manager: DeltaOptions, *, one: Callable[[str], str] = str) -> Itera
             'schema="replace" gives the whole table a new schema, but this write replaces only a part of it',
             hint='use it with mode="overwrite", without `partition_by` and `replace`; "add-columns" lets it grow',
         )
+
+
+def of_switch(name: str, value: Any) -> Iterator[Problem]:
+    """Yield the problem of an option that is neither True nor False."""
+    if type(value) is not bool:
+        yield Problem(f"`{name}` is {value!r:.60}", hint="give True or False")
 
 
 def of_engine(name: str, value: Any, *, own: Mapping[str, str], texts: bool) -> Iterator[Problem]:
@@ -126,7 +136,7 @@ def _replaced(value: Any) -> Iterator[Problem]:
 
 
 def _of(allowed: Sequence[str], name: str, value: object, manager: object) -> Iterator[Problem]:
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         hint = did_you_mean(str(value), allowed) or f"allowed are {', '.join(map(repr, allowed))}"
         yield Problem(f"`{name}` of {type(manager).__name__} is {value!r:.60}", hint=hint)
 

@@ -10,7 +10,7 @@ from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from dbxdec.model.dag import Job, JobParameter
     from dbxdec.model.keys import Choices, Periods
@@ -91,28 +91,42 @@ def _words(key: Periods, first: dt.date, last: dt.date) -> str:
     return one if one == other else f"{one}..{other}"
 
 
-def asked_keys(job: Job, given: Mapping[str, str], now: dt.datetime) -> dict[str, Asked]:
+def asked_keys(job: Job, given: Mapping[str, Sequence[str]], now: dt.datetime) -> dict[str, Asked]:
     """Return the keys that a person asks for, by parameter: `A..B`, with the end left out, or `A,B`, or both.
+
+    Each parameter may be given several times, so that a value with commas can be one of several.
 
     Without an end a period goes up to the last one that is due. A date means all its hours, in UTC, where keys are
     hours. Raises RunError with all mistakes.
     """
     parameters = {parameter.name: parameter for parameter in job.key_parameters}
     found, problems = {}, []
-    for name, text in given.items():
+    for name, texts in given.items():
         if (parameter := parameters.get(name)) is None:
             near = did_you_mean(name, parameters) or f"its keys are {listed(list(parameters))}"
             others = {one.name for one in job.parameters}
-            hint = f"`-p {name}={text}`" if name in others else near
+            hint = f"`-p {name}={texts[0]}`" if name in others else near
             problems.append(Problem(f"`{name}` is no key of the job `{job.key}`", hint=hint))
             continue
-        try:
-            found[name] = _asked(parameter, text, now)
-        except ValueError as error:
-            problems.append(Problem(f"{name}={text} {error}"))
+        parts = []
+        for text in texts:
+            try:
+                parts.append(_asked(parameter, text, now))
+            except ValueError as error:
+                problems.append(Problem(f"{name}={text} {error}", hint=_apart(parameter, text)))
+        values = dict.fromkeys(value for part in parts for value in part.values)
+        found[name] = Asked(tuple(values), tuple(span for part in parts for span in part.spans))
     if problems:
         raise RunError(problems)
     return found
+
+
+def _apart(parameter: JobParameter, text: str) -> str | None:
+    """Return how to name a value with commas beside others, if the key has any of which a list has a part."""
+    values = () if parameter.key is None or parameter.key.is_period else parameter.key.values
+    parts = {part.strip() for part in text.split(",")}
+    found = next((one for one in values if "," in one and parts >= {part.strip() for part in one.split(",")}), None)
+    return None if found is None else f"name a value with a comma apart from others: `{parameter.name}={found}`"
 
 
 def _asked(parameter: JobParameter, text: str, now: dt.datetime) -> Asked:

@@ -85,8 +85,10 @@ def run_plan(
     """
     pool = pool_of(request, shared=alone.path, inherited=alone.descriptors)
     turns, telling = _Turns(), threading.Lock()
+    left = len(plan.steps)
 
     def one(step: Step) -> None:
+        nonlocal left
         if pool.stopping:
             return
         with telling:
@@ -95,6 +97,7 @@ def run_plan(
         if found.run is not None:
             meanwhile.own.add(found.run.id)
         with telling:
+            left -= found.state is not State.CANCELLED
             ended(found)
 
     with interruptible(pool):
@@ -104,7 +107,7 @@ def run_plan(
                     pass
         finally:
             pool.close()
-        return pool.stopping
+        return pool.stopping and left > 0
 
 
 def _unless_done(meanwhile: Meanwhile, step: Step) -> Ended | None:

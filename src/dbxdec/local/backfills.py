@@ -150,9 +150,9 @@ class Record:
             return "running"
         if not self.over:
             return "interrupted"
-        if self.over.get("stopped"):
-            return "cancelled"
-        return "success" if self.well.issuperset(self.plan) else "failed"
+        if self.well.issuperset(self.plan):
+            return "success"
+        return "cancelled" if self.over.get("stopped") else "failed"
 
     def note(self, event: str, **facts: Any) -> None:
         """Append a line; it is there when the call returns."""

@@ -15,7 +15,7 @@ from dbxdec.model.dag import RESULT
 from dbxdec.model.keys import DAILY, Choices, Periods
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from dbxdec.model.dag import Job, JobParameter
 
@@ -23,26 +23,30 @@ _ONE_DAY = dt.timedelta(days=1)
 _WITHOUT = ("list", "dict")
 
 
-def with_given(job: Job, given: Mapping[str, str]) -> tuple[Job, dict[str, tuple[str, ...]]]:
+def with_given(job: Job, given: Mapping[str, Sequence[str]]) -> tuple[Job, dict[str, tuple[str, ...]]]:
     """Return a job without keys as one that has the `given` parameters as keys, and their values.
 
-    `given` are `A,B`, or `A..B` of dates. Raises RunError with all mistakes.
+    `given` are `A,B`, or `A..B` of dates, several times for a value with commas among others. Raises RunError with all
+    mistakes.
     """
     if not given:
         hint = "say for which values it is to run, such as `day=2024-01-01..2024-01-31`; or give it a key: "
         raise RunError(f"the job `{job.key}` has no key", hint=hint + "`day: dt.date = daily(since=...)`")
     parameters = {parameter.name: parameter for parameter in job.parameters}
     values, problems = {}, []
-    for name, text in given.items():
+    for name, texts in given.items():
         if (parameter := parameters.get(name)) is None:
             known = f"its parameters are {listed(list(parameters))}" if parameters else "it has none"
             hint = did_you_mean(name, parameters) or known
             problems.append(Problem(f"`{name}` is no parameter of the job `{job.key}`", hint=hint))
             continue
-        try:
-            values[name] = tuple(dict.fromkeys(_values(parameter, text)))
-        except ValueError as error:
-            problems.append(Problem(f"{name}={text:.60} {error}"))
+        some: dict[str, None] = {}
+        for text in texts:
+            try:
+                some |= dict.fromkeys(_values(parameter, text))
+            except ValueError as error:
+                problems.append(Problem(f"{name}={text:.60} {error}"))
+        values[name] = tuple(some)
     if problems:
         raise RunError(problems)
     keyed = tuple(

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+_Writer = tuple[Job, Task, Output]
+
+
 def check(jobs: Iterable[Job]) -> list[Problem]:
     """Return errors in jobs: keys, cycles, two writers of a target, inputs that may be missing, runs of other jobs."""
     jobs = list(jobs)
@@ -105,11 +108,9 @@ def _unknown_places(job: Job) -> list[Problem]:
     """Return a problem for each reference or placeholder in a target that would become the name of a folder."""
     problems = []
     for task in job.tasks:
+        written = [target for output in task.outputs.values() for target in (output.target, output.quarantine)]
         places = dict.fromkeys(
-            (output.target, name)
-            for output in task.outputs.values()
-            if output.target and "{" in output.target
-            for name in unknown_in(output.target)
+            (target, name) for target in written if target and "{" in target for name in unknown_in(target)
         )
         for target, name in places:
             bundle = name.startswith("$")
@@ -138,13 +139,13 @@ def _misspelt_places(job: Job) -> list[Problem]:
 
 
 def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
-    writers: dict[str, list[tuple[Job, Task, Output]]] = defaultdict(list)
+    writers: dict[str, list[_Writer]] = defaultdict(list)
     for job in jobs:
         for task in job.tasks:
             for output in task.outputs.values():
                 if output.target is not None:
                     writers[place(output.target)].append((job, task, output))
-    problems = _inside_others(writers)
+    problems = _inside_others(writers, _quarantines(writers))
     for entries in writers.values():
         if len(entries) < 2 or all(output.shared for _, _, output in entries):
             continue
@@ -162,16 +163,27 @@ def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
     return problems
 
 
-def _inside_others(writers: Mapping[str, list[tuple[Job, Task, Output]]]) -> list[Problem]:
+def _quarantines(writers: Mapping[str, list[_Writer]]) -> dict[str, list[_Writer]]:
+    """Return who keeps rows in quarantine, by the place of the quarantine."""
+    found: dict[str, list[_Writer]] = defaultdict(list)
+    for job, task, output in (writer for entries in writers.values() for writer in entries):
+        if output.quarantine is not None:
+            target = output.quarantine.replace("{job}", job.key).replace("{task}", task.key)
+            found[place(target)].append((job, task, replace(output, target=target)))
+    return found
+
+
+def _inside_others(writers: Mapping[str, list[_Writer]], quarantines: Mapping[str, list[_Writer]]) -> list[Problem]:
     """Return a problem for each table in the folder of a Delta table.
 
     VACUUM removes from a table's folder what its log does not name, but for what begins with `_` or `.` (Delta's
     documentation, "Remove files no longer referenced by a Delta table").
     """
     problems = []
-    for where, entries in writers.items():
+    for where, entries in [*writers.items(), *quarantines.items()]:
         for end in (i for i, letter in enumerate(where) if letter == "/" and i):
-            around = [entry for entry in writers.get(where[:end], ()) if storage_paths.is_delta(entry[2].io)]
+            there = [*writers.get(where[:end], ()), *quarantines.get(where[:end], ())]
+            around = [entry for entry in there if storage_paths.is_delta(entry[2].io)]
             if not around or where[end + 1 :].startswith(("_", ".")):
                 continue
             (job, task, output), (other_job, other, other_output) = entries[0], around[0]
@@ -187,7 +199,7 @@ def _inside_others(writers: Mapping[str, list[tuple[Job, Task, Output]]]) -> lis
     return problems
 
 
-def _or_else(entries: list[tuple[Job, Task, Output]]) -> str:
+def _or_else(entries: list[_Writer]) -> str:
     """Return, for a hint, other ways to give two writers different targets."""
     by_key = any((output.target or "").rpartition("/")[2] == task.key for _, task, output in entries)
     jobs = {job.key for job, _, _ in entries}

@@ -177,6 +177,12 @@ class Output:
         """Whether the table tells which keys of its job are there."""
         return self.settings.get("keyed") is not False
 
+    @property
+    def quarantine(self) -> str | None:
+        """The place of the table that gets the rows which this one leaves out. It may hold `{job}` and `{task}`."""
+        place = self.settings.get("quarantine")
+        return place if isinstance(place, str) else None
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Dependency:
@@ -256,6 +262,7 @@ def changes_of(task: Task) -> dict[str, tuple[TaskOutput | Table, Changes]]:
 def places_of(task: Task) -> list[tuple[str | None, str]]:
     """Return the IoManager class and the place of each table that `task` writes, or reads without a producer."""
     written = [(output.io, output.target) for output in task.outputs.values() if output.target is not None]
+    written += [(output.io, output.quarantine) for output in task.outputs.values() if output.quarantine is not None]
     read = [leaf for leaf in task.leaves if isinstance(leaf, Table)]
     return list(dict.fromkeys([*written, *((table.io, table.target) for table in read)]))
 

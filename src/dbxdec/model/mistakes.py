@@ -107,6 +107,16 @@ def giving(value: object) -> Callable[..., Any]:
     return lambda *_, **__: value
 
 
+_MARK = "\N{INVISIBLE SEPARATOR}"
+UNSAID = f"?{_MARK}"
+"""The string in place of one that only a run knows: that is noted, and strings which are made of it are no mistakes."""
+
+
+def is_of_mistake(value: object) -> bool:
+    """Return whether a string was made of one that only a run knows, which has been noted."""
+    return isinstance(value, str) and _MARK in value
+
+
 def itself(self: Any, *_: object, **__: object) -> Any:
     """Return the object whose method was called with wrong arguments."""
     return self

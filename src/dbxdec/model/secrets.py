@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
-from dbxdec.model.mistakes import forgiving, giving, is_wiring
+from dbxdec.model.mistakes import UNSAID, forgiving, giving, is_wiring
 from dbxdec.platform.dbutils import find_dbutils
 from dbxdec.records import dataclass
 from dbxdec.support import environment, masking
@@ -48,7 +48,7 @@ class Secret:
     scope: str
     key: str
 
-    @forgiving(giving("?"))
+    @forgiving(giving(UNSAID))
     def __str__(self) -> str:
         raise TypeError(
             f"{self!r} has no value while the pipeline is defined: pass it as it is, not inside an f-string"
@@ -96,7 +96,7 @@ class Secret:
                 raise RunError(problem)
         return found
 
-    @forgiving(giving("?"))
+    @forgiving(giving(UNSAID))
     def value(self) -> str:
         """Return the secret itself, from the environment or from the platform.
 

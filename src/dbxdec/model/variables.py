@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import Problem, RunError
-from dbxdec.model.mistakes import forgiving, giving, is_wiring, spoiled
+from dbxdec.model.mistakes import UNSAID, forgiving, giving, is_wiring, spoiled
 from dbxdec.support import environment
 from dbxdec.support.patterns import pattern
 
@@ -88,7 +88,7 @@ class BundleVariable(_Anything):
     def __str__(self) -> str:
         return resolve(self.template) if _live else _noted(self.template)
 
-    @forgiving(giving("?"))
+    @forgiving(giving(UNSAID))
     def __format__(self, spec: str) -> str:
         if spec and not _live:
             self._refuse(f"is formatted with {spec!r}, but ", f"; {JOINING}")
@@ -192,9 +192,11 @@ def _of_path(part: object) -> str:
 
 MISTAKEN = "unknown"
 """The name of the variable in the place of one that could not be declared."""
+UNKNOWN = f"${{var.{MISTAKEN}}}"
+"""The same as a string, for what a mistake leaves unknown."""
 
 
-@forgiving(giving(BundleVariable(f"${{var.{MISTAKEN}}}")))
+@forgiving(giving(BundleVariable(UNKNOWN)))
 def bundle_variable(name: str) -> BundleVariable:
     """Return the bundle variable `name`: `${var.name}` in resources, its value at run time.
 

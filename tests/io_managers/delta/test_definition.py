@@ -10,7 +10,15 @@ import pytest
 
 from dbxdec import bundle_variable, column
 from dbxdec.errors import DbxdecError
-from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager, SparkTableIoManager
+from dbxdec.io_managers import (
+    IoManager,
+    PolarsCsvIoManager,
+    PolarsDeltaIoManager,
+    PolarsNdjsonIoManager,
+    PolarsParquetIoManager,
+    SparkDeltaIoManager,
+    SparkTableIoManager,
+)
 from dbxdec.io_managers.delta import definition
 from dbxdec.model import variables
 
@@ -36,6 +44,10 @@ def said(io: Any, **options: Any) -> list[str]:
         ({"properties": {"a": None}}, "the property 'a' is None"),
         ({"properties": [("a", 1)]}, "`properties` is [('a', 1)] | give a dict"),
         ({"properties": {"delta.appendOnly": True}, "mode": "overwrite"}, 'but the mode is "overwrite"'),
+        ({"properties": {3: 1}}, "`properties` is {3: 1} | give a dict"),
+        ({"shared": "yes"}, "`shared` is 'yes' | give True or False"),
+        ({"keyed": None}, "`keyed` is None | give True or False"),
+        ({"mode": bundle_variable("mode")}, "allowed are 'error', 'overwrite', 'append', 'ignore'"),
         ({"comment": 3}, "`comment` is 3 | give a string"),
         ({"columns": ["a"]}, "`columns` is ['a'] | give a dict"),
         ({"columns": {"a": "x"}}, "the column 'a' is 'x' | describe it: `column("),
@@ -54,6 +66,59 @@ def said(io: Any, **options: Any) -> list[str]:
 def test_a_wrong_option_is_told_with_what_to_write(options: dict[str, Any], wanted: str) -> None:
     [found] = said(SPARK, **options)
     assert wanted in found
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "hint"),
+    [
+        ("delta.enableChangeDataFeed", [True, "true", "TRUE", "False"], ["yes", 1, "", " true"], "give True or False"),
+        ("DELTA.appendonly", [False], ["on"], "give True or False"),
+        ("delta.checkpointInterval", [1, "10"], ["ten", 0, 1.5, True, "1 0"], "give a whole number from 1 on"),
+        ("delta.dataSkippingNumIndexedCols", [-1, "0"], [-2, "all"], "give a whole number from -1 on"),
+        (
+            "delta.logRetentionDuration",
+            ["interval 30 days", "INTERVAL 1 week", "30 days", "interval 1 day 2 hours"],
+            [30, "30", "interval 1 month", "interval -1 days", "interval 1.5 days", "a week"],
+            'give an interval: "interval 30 days"',
+        ),
+        ("delta.columnMapping.mode", ["none", "name", "id"], ["Name"], "did you mean `name`?"),
+        ("delta.checkpointPolicy", ["classic", "v2"], ["both"], "it may be classic, v2"),
+        ("delta.autoOptimize.autoCompact", [True, "auto"], ["yes"], "it may be true, false, auto, legacy"),
+        ("delta.targetFileSize", [1024, "128mb", "1 GB"], ["big", "1e9"], "give a number of bytes"),
+        ("delta.ofTomorrow", ["yes", 1], [], ""),
+        ("own", ["yes", 1, True], [], ""),
+    ],
+)
+def test_a_property_has_a_value_that_delta_takes(name: str, right: list[Any], wrong: list[Any], hint: str) -> None:
+    """Engines refuse another one when the task writes, or ignore it. What a bundle variable holds is not known yet."""
+    for value in [*right, bundle_variable("it"), f"{bundle_variable('it')}"]:
+        POLARS.table("x", properties={name: value})
+    for value in wrong:
+        [found] = said(POLARS, properties={name: value})
+        assert f"the property {name!r} is {value!r}" in found
+        assert hint in found
+
+
+def test_a_switch_in_capitals_is_stored_as_engines_compare_it() -> None:
+    """The same for one that contradicts the mode."""
+    assert POLARS.table("x", properties={"delta.appendOnly": "TRUE"}).settings()["properties"] == {
+        "delta.appendOnly": "true"
+    }
+    [found] = said(POLARS, properties={"delta.appendOnly": "TRUE"}, mode="overwrite")
+    assert 'but the mode is "overwrite"' in found
+
+
+def test_all_managers_look_at_their_options() -> None:
+    """Those of files, and one of an author."""
+
+    class Own(IoManager):
+        def read(self, context: Any) -> None: ...
+
+        def write(self, context: Any, value: Any) -> None: ...
+
+    for io in (PolarsCsvIoManager("x"), PolarsNdjsonIoManager("x"), PolarsParquetIoManager("x"), Own()):
+        assert said(io, shared="yes") == ["`shared` is 'yes' | give True or False"]
+    assert len(said(PolarsParquetIoManager("x"), shared=None, mode="none", storage_options={"a": 1})) == 3
 
 
 def test_all_mistakes_are_told_at_once() -> None:

@@ -64,7 +64,8 @@ def check_settings(job: Job, definition: dict[str, Any]) -> list[Problem]:
     groups = _alike(job, definition)
     problems = limit_problems(job, definition) + _field_problems(job, definition, groups)
     for form, alike in groups:
-        findings = [*_libraries(alike[0], form), *_retries(form, definition)]
+        shape = _shape(alike[0], form) if alike[0].kind == "native" else ()  # the author has written all of it
+        findings = [*shape, *_libraries(alike[0], form), *_retries(form, definition)]
         problems += _of_tasks(job, alike, findings, "")
         problems += _own_clusters(job, alike, form)
     return concerning((job.key,), [*problems, *_clusters(job, definition), *environment_problems(job, definition)])

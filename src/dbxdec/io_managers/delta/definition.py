@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.io_managers.delta import properties
 from dbxdec.model.variables import BundleVariable
 from dbxdec.records import dataclass
 
@@ -169,7 +170,7 @@ def described(manager: Defined) -> dict[str, Any]:
     """Return what is wanted of a table, for the manifest."""
     found = {
         "cluster_by": manager.cluster_by and list(manager.cluster_by),
-        "properties": texts(manager.properties or {}),
+        "properties": properties.texts(manager.properties or {}),
         "comment": manager.comment and str(manager.comment),
         "columns": {name: one.described() for name, one in (manager.columns or {}).items()},
         "constraints": dict(manager.constraints or {}),
@@ -177,16 +178,11 @@ def described(manager: Defined) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def texts(properties: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of properties as strings, as a table has them."""
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in properties.items()}
-
-
 def resolved(manager: Defined, resolve: Callable[[Any], Any]) -> Definition:
     """Return what is wanted of a table, with the values of bundle variables."""
     return Definition(
         tuple(manager.cluster_by or ()),
-        resolve(texts(manager.properties or {})),
+        resolve(properties.texts(manager.properties or {})),
         None if manager.comment is None else resolve(manager.comment),
         {
             name: Column(**{part.name: resolve(getattr(one, part.name)) for part in fields(one)})
@@ -266,14 +262,18 @@ def _texts(name: str, value: Any, example: str) -> Iterator[Problem]:
 
 def _properties(manager: Defined) -> Iterator[Problem]:
     for name, value in manager.properties.items() if isinstance(manager.properties, Mapping) else ():
-        lower = str(name).lower()
+        if not isinstance(name, str):
+            continue  # `_texts` says so
+        lower = name.lower()
         if lower.startswith("delta.constraints."):
             yield Problem(f"`properties` has `{name}`", hint="give it as a constraint: `constraints=`")
         elif lower.startswith("dbxdec."):
             yield Problem(f"`properties` has `{name}`, which dbxdec sets", hint="use another name")
         elif not isinstance(value, str | bool | int | float | BundleVariable):
             yield Problem(f"the property {name!r:.60} is {value!r:.60}", hint="give a string, a number or a boolean")
-        elif lower == "delta.appendonly" and texts({"": value})[""] == "true" and manager.mode == "overwrite":
+        elif (instead := properties.wanted(name, value)) is not None:
+            yield Problem(f"the property {name!r:.60} is {value!r:.60}", hint=instead)
+        elif (lower, properties.texts({name: value})[name], manager.mode) == ("delta.appendonly", "true", "overwrite"):
             yield Problem(f'`properties` has `{name}`, but the mode is "overwrite"', hint='use mode="append"')
 
 

@@ -283,6 +283,11 @@ def test_a_null_key_is_a_key(tables: Tables) -> None:
     pl.DataFrame({"id": [None, 1]}, schema={"id": pl.Int64}).write_delta(str(tables.source), delta_write_options=FEED)
     consumer = tables.consumer(Changes("latest", by=("id",)))
     assert sorted(news(tables, consumer)["id"].to_list(), key=str) == [1, None]
+    run(consumer, "a")
+    for value in (2, 3):
+        frame = pl.DataFrame({"id": [None, value], "value": [value, value]}, schema_overrides={"id": pl.Int64})
+        frame.write_delta(str(tables.source), mode="append", delta_write_options={"schema_mode": "merge"})
+    assert sorted(news(tables, consumer).rows(), key=str) == [(2, 2, "insert"), (3, 3, "insert"), (None, 3, "insert")]
 
 
 def test_a_merge_keeps_a_copy_of_a_table(tables: Tables) -> None:

@@ -83,6 +83,42 @@ def test_columns_of_quarantine_are_none_of_the_rows(tables: Tables) -> None:
     assert tables.write(frame, **drops).rows == 2
 
 
+@pytest.mark.parametrize(
+    ("root", "name", "wrong"),
+    [
+        ("{folder}/a|b", "bad", "delta-rs misreads . in a local path"),
+        ("lake", "bad", "delta-rs misreads %41 in its path"),
+        ("{folder}", "file", "there is a file where its folder should be"),
+        ("{folder}/file", "bad", "there is a file where its folder should be"),
+        ("file://{folder}", "flights", "goes into .*/flights, the table that is its own quarantine"),
+        ("{folder}", "parted", "is partitioned by"),
+    ],
+)
+def test_a_quarantine_that_can_not_be_written_is_told_before_the_function_runs(
+    tables: Tables, root: str, name: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the first dropped row would tell it, after the function has run."""
+    (tables.folder / "file").write_text("")
+    (tables.folder / "c%41").mkdir()
+    monkeypatch.chdir(tables.folder / "c%41")
+    FLIGHTS.write_delta(tables.folder / "parted", delta_write_options={"partition_by": ["carrier"]})
+    bad = PolarsDeltaIoManager(root.format(folder=tables.folder), mode="append").table(name, partition_by="day")
+    table = tables.lake.table("flights", expect_or_drop={"it": "delay < 5"}, quarantine=bad)
+    with pytest.raises(RunError, match=wrong):
+        table.preflight(output(tables.path, receipt("1"), ("polars.LazyFrame",)))
+
+
+def test_a_relative_quarantine_is_lost_with_the_machine_of_the_task(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the platform, as a relative target is."""
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "16.4")
+    bad = PolarsDeltaIoManager("lake", mode="append").table("bad")
+    table = tables.lake.table("flights", expect_or_drop={"it": "delay < 5"}, quarantine=bad)
+    with pytest.raises(RunError, match=r"would be in lake/bad, a relative path"):
+        table.preflight(output(tables.path, receipt("1"), ("polars.LazyFrame",)))
+
+
 LAZY: list[Callable[[pl.DataFrame], Any]] = [lambda frame: frame, lambda frame: frame.lazy()]
 ways = pytest.mark.parametrize("form", LAZY, ids=["eager", "lazy"])
 # With a feed delta-rs writes the rows itself.

@@ -21,7 +21,7 @@ from deltalake import DeltaTable
 from deltalake.table import TableMerger
 from polars.testing import assert_frame_equal
 
-from dbxdec import bundle_variable
+from dbxdec import DeltaMerge, bundle_variable
 from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.contexts import Rows
@@ -339,7 +339,7 @@ class TestReading:
         with pytest.raises(NotWrittenError):
             manager().read(wanted(table, receipt()))
 
-    @pytest.mark.parametrize("name", ["a b", "50%", "größe", "日本 {1}", "a+b&c;d'e"])
+    @pytest.mark.parametrize("name", ["a b", "50%", "größe", "日本 {1}", "a+b&c;d'e", "C#", "# 5%~é"])
     def test_a_path_of_the_machine_may_have_spaces_and_any_letters(self, tmp_path: Path, name: str) -> None:
         """Written, read as one write has returned it and as a whole table, partitions included."""
         table = tmp_path / name / "table"
@@ -352,7 +352,36 @@ class TestReading:
         whole = io.read(replace(wanted(table, receipt("2")), rows="table")).lazy().collect()
         assert sorted(whole.rows()) == sorted([*data.rows(), *data.rows()])
 
-    @pytest.mark.parametrize("name", ["a#b", "a?b", "a[1]", "a|b", "a\\b", "a%20b"])
+    @pytest.mark.parametrize("relative", [False, True])
+    def test_whatever_makes_a_table_makes_it_at_a_path_with_a_hash(
+        self, tmp_path: Path, relative: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rows, a definition, a merge, an empty query; nothing beside it."""
+        monkeypatch.chdir(tmp_path)
+        folder = Path("C#/a b#c") if relative else tmp_path / "C#/a b#c"
+        feed = {"properties": {"delta.enableChangeDataFeed": True}, "comment": "x"}
+        for name, options, value in (
+            ("rows", {}, frame(1)),
+            ("lazy", {}, frame(1).lazy()),
+            ("defined", feed, frame(1)),
+            ("merged", {}, DeltaMerge(frame(1), on="x")),
+            ("ruled", {"constraints": {"it": "x > 0"}}, frame(1).lazy()),
+        ):
+            io = manager("append", **options)
+            for run in ("1", "2"):
+                context = output(folder / name, receipt(run), ("polars.LazyFrame", "dbxdec.DeltaMerge"))
+                io.preflight(context)
+                assert (io.write(context, value).rows or 1) == 1
+            rows = io.read(wanted(folder / name)).lazy().collect().height
+            assert rows == (1 if name == "merged" else 2)
+            log = io.key_log(str(folder / name))
+            assert log is not None
+        assert [one.name for one in tmp_path.iterdir()] == ["C#"]
+        assert sorted(one.name for one in (tmp_path / "C#/a b#c").iterdir()) == sorted(
+            ["rows", "lazy", "defined", "merged", "ruled"]
+        )
+
+    @pytest.mark.parametrize("name", ["a?b", "a[1]", "a|b", "a\\b", "a%20b"])
     def test_a_path_that_delta_rs_takes_for_another_is_refused_before_anything_is_made(
         self, tmp_path: Path, name: str
     ) -> None:

@@ -653,6 +653,21 @@ class TestLatest:
         assert len(facts_of(place)) == 3 or IS_CONNECT
 
     @pytest.mark.slow
+    def test_a_null_key_is_a_key(self, path: Place) -> None:
+        """Rows whose key is null have a last change, too: one, as through Polars."""
+        at = other(path, "source")
+        task_ = reader(path, at, LATEST)
+        add(at, (0, 0))
+        task_.run("1", make=lambda new: new.select("x"))
+        for value in (1, 2):
+            path.spark.sql(f"SELECT CAST(NULL AS INT) AS k, {value} AS x").write.format("delta").mode("append").save(
+                at.uri
+            )
+        seen: list[Any] = []
+        task_.run("2", make=then(seen, lambda new: new.select("x"), rows))
+        assert seen == [[(None, 2, "insert")]]
+
+    @pytest.mark.slow
     def test_several_changes_of_a_key_in_one_commit_are_refused(self, path: Place) -> None:
         """By its name, when the query runs, whatever columns the task keeps."""
         at = other(path, "source")

@@ -147,6 +147,25 @@ def test_rows_are_dropped_in_the_query_that_stores_them(
     assert found.rows == 3
 
 
+def test_a_quarantine_that_can_not_be_written_is_told_before_the_function_runs(flights: Flights) -> None:
+    """Otherwise the first dropped row would tell it, after the function has run."""
+    folder = Path(flights.place.uri).parent
+    folder.mkdir()
+    (folder / "file").write_text("")
+    context = output(flights.place.uri, receipt("1"), ("pyspark.DataFrame",))
+    flights.frame(1).write.format("delta").partitionBy("carrier").save(str(folder / "parted"))
+    for place, wrong in [
+        (str(folder / "file"), "file"),
+        (f"file:{flights.place.uri}", "the table that is its own quarantine"),
+        (str(folder / "parted"), "is partitioned by"),
+    ]:
+        root, _, name = place.rpartition("/")
+        bad = flights.place.kind(root, mode="append").table(name, partition_by="day")
+        io = flights.place.manager("append", expect_or_drop=DROPS, quarantine=bad)
+        with pytest.raises(RunError, match=wrong):
+            io.preflight(context)
+
+
 @pytest.mark.connect
 def test_a_hundred_expectations_are_evaluated(flights: Flights) -> None:
     """Over Connect an expression may be a hundred levels deep, and a plan takes Spark a hundred rounds at most."""

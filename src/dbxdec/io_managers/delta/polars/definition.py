@@ -12,7 +12,7 @@ from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.definition import COMPUTED, CONSTRAINT, constraint_instead, is_same
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import expressions, storage, table_log
-from dbxdec.io_managers.delta.polars.storage import refusals
+from dbxdec.io_managers.delta.polars.storage import address, refusals
 from dbxdec.io_managers.delta.receipts import Left
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def create(target: Target, schema: Mapping[str, pl.DataType], frame: pl.DataFram
     try:
         with refusals(target.context.uri, "write"):
             DeltaTable.create(
-                target.context.uri,
+                address(target.context.uri),
                 Schema(fields),
                 mode="error",
                 partition_by=list(target.partitions) or None,

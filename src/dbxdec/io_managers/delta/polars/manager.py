@@ -298,6 +298,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         from dbxdec.io_managers.delta.polars import merge
 
         target = self._target(context)
+        self._refuse_quarantine(context)
         frames.require(context.returns or ())
         if context.returns == ("deltalake.TableMerger",):
             merge.refuse_unseen(target)
@@ -423,6 +424,12 @@ class PolarsDeltaIoManager(DeltaIoManager):
         task = context.receipt.id.task
         there = lambda: self._rows_there(context)  # noqa: E731
         return Judge(found, context.parameters, task, context.uri, keep, there, context.contract)
+
+    def _refuse_quarantine(self, context: OutputContext) -> None:
+        if self.quarantine is not None:
+            from dbxdec.io_managers.delta.polars import quarantining
+
+            quarantining.refuse(self.quarantine, context)
 
     def outcomes_there(self, context: OutputContext) -> list[Outcome | RuleOutcome] | None:
         judge, rows = self.judge(context), self._rows_there(context)

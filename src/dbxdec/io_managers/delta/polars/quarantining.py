@@ -16,9 +16,17 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import OutputContext, WriteId
 
 
+_KIND = "polars.LazyFrame"
+
+
+def refuse(table: IoManager, context: OutputContext) -> None:
+    """Raise RunError where `table` can't get rows that the write of `context` drops."""
+    quarantining.refuse(table, context, _KIND)
+
+
 def into(table: IoManager, context: OutputContext) -> Callable[[pl.LazyFrame], None]:
     """Return what stores dropped rows of the write of `context` in `table`."""
-    return quarantining.into(table, context, "polars.LazyFrame", marked, _content)
+    return quarantining.into(table, context, _KIND, marked, _content)
 
 
 def _content(rows: pl.LazyFrame) -> tuple[int, int]:

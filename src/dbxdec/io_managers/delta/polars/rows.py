@@ -24,7 +24,7 @@ from dbxdec.io_managers.delta.polars import (
 )
 from dbxdec.io_managers.delta.polars.direct import commit, parquet_files
 from dbxdec.io_managers.delta.polars.spilling import once_only
-from dbxdec.io_managers.delta.polars.storage import refusals
+from dbxdec.io_managers.delta.polars.storage import address, refusals
 from dbxdec.io_managers.delta.receipts import Left, of_partitions
 from dbxdec.io_managers.delta.slices import Slice
 
@@ -145,7 +145,7 @@ class Rows:
     def create(self) -> WriteResult:
         """Make the table. Raises DeltaError if it exists."""
         target = self._target
-        uri, partitions = target.context.uri, list(target.partitions)
+        uri, partitions = address(target.context.uri), list(target.partitions)
         if not self._by_files(None):
             frame = self._for_delta_rs(partitions)  # before the target: it states how expectations came out
             delta_rs.sink(self._target, frame, uri, Left("whole"), mode="error")

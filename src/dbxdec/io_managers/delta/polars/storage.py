@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dbxdec.errors import RunError
@@ -87,7 +88,7 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
 _DAMAGED = re.compile(r"Json error|found gap|No table metadata or protocol|Expected contiguous|EOF while parsing")
 _BACKSLASH = r"\\" if os.sep == "/" else ""  # on Windows it is the separator
 # Characters that are special in URLs; delta-rs encodes only some of them, and takes no control characters.
-_ODD = re.compile(rf"[#?\[\]|^\x00-\x1f\x7f{_BACKSLASH}]|%[0-9A-Fa-f]{{2}}")
+_ODD = re.compile(rf"[?\[\]|^\x00-\x1f\x7f{_BACKSLASH}]|%[0-9A-Fa-f]{{2}}")
 # Those of them that it takes wrong in the working directory, too, below which a relative path is.
 _ODD_ABOVE = re.compile(rf"[\[\]|^\x00-\x1f\x7f{_BACKSLASH}]|%[0-9A-Fa-f]{{2}}")
 # Polars knows the home folder and this form of a URL, and delta-rs does not: files and log would lie apart.
@@ -120,6 +121,11 @@ def refuse_path(uri: str) -> None:
             f"{uri} can't be a Delta table in {whole.removesuffix(uri)}: delta-rs misreads {_listed(odd)} in its path",
             hint="move the project to a folder without such characters, or give `base_path` as a path elsewhere",
         )
+
+
+def address(uri: str) -> str:
+    """Return the place of a table as delta-rs takes it: in a path it takes `#` for the beginning of a fragment."""
+    return uri if "#" not in uri or "://" in uri else Path(os.path.abspath(uri)).as_uri()
 
 
 def _listed(odd: Iterable[str]) -> str:

@@ -46,7 +46,7 @@ def open_table(uri: str, storage_options: dict[str, str] | None) -> DeltaTable |
     storage.refuse_path(uri)
     with storage.refusals(uri, "read"):
         try:
-            return _kind()(uri, storage_options=storage_options)
+            return _kind()(storage.address(uri), storage_options=storage_options)
         except TableNotFoundError as error:
             if (refusal := storage.refusal(uri, error, "read")) is not None:
                 raise refusal from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import RunError
@@ -233,13 +234,31 @@ class SparkDelta(DeltaIoManager):
             return None
         return [*replace(judge, there=lambda: None).marked(rows, drops=False).outcomes()]
 
+    def _refuse_file(self, uri: str) -> None:
+        """Raise RunError where a file of this machine is in the way of a new table: Spark takes it for no table."""
+        path = None if places.is_databricks() else self._path(uri)
+        place = Path(places.path_of(path or ""))
+        if path is not None and any(one.is_file() for one in (place, *place.parents)):
+            raise RunError(
+                f"{uri} can't be a table, since there is a file where its folder should be",
+                hint="check `base_path` and the table's name",
+            )
+
+    def _refuse_quarantine(self, context: OutputContext) -> None:
+        if self.quarantine is not None:
+            from dbxdec.io_managers.delta.spark import quarantining
+
+            quarantining.refuse(self.quarantine, context)
+
     def preflight(self, context: OutputContext) -> None:
         judge = self.judge(context)
         if judge is not None and context.returns == (MERGE,):
             judge.refuse_unseen("DeltaMergeBuilder")
+        self._refuse_quarantine(context)
         table = self._at(context.uri)
         detail = table.detail()
         if detail is None:
+            self._refuse_file(context.uri)
             return
         # Into a table with an identity column Delta appends no rows as a file without rows, in a commit.
         if not detail.features <= _KNOWN_FEATURES and _IDENTITY not in detail.features:

@@ -22,9 +22,17 @@ _WHOLE = {
 }
 
 
+_KIND = "pyspark.DataFrame"
+
+
+def refuse(table: IoManager, context: OutputContext) -> None:
+    """Raise RunError where `table` can't get rows that the write of `context` drops."""
+    quarantining.refuse(table, context, _KIND)
+
+
 def into(table: IoManager, context: OutputContext) -> Callable[[Any], None]:
     """Return what stores dropped rows of the write of `context` in `table`."""
-    return quarantining.into(table, context, "pyspark.DataFrame", marked, _content)
+    return quarantining.into(table, context, _KIND, marked, _content)
 
 
 def marked(rows: Any, write: WriteId) -> Any:
