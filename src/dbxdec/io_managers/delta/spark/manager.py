@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import RunError
@@ -20,6 +19,7 @@ from dbxdec.io_managers.delta.spark import (
     cursors,
     merge,
     reader,
+    refusals,
     source_log,
     staging,
     store,
@@ -31,7 +31,7 @@ from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
 from dbxdec.io_managers.delta.sql import SPARK_SQL, Sql
 from dbxdec.io_managers.running import current_receipt
-from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, require_reach, session
+from dbxdec.io_managers.spark_session import fail, is_merge, is_missing, require_reach, session
 from dbxdec.model import places
 
 if TYPE_CHECKING:
@@ -234,16 +234,6 @@ class SparkDelta(DeltaIoManager):
             return None
         return [*replace(judge, there=lambda: None).marked(rows, drops=False).outcomes()]
 
-    def _refuse_file(self, uri: str) -> None:
-        """Raise RunError where a file of this machine is in the way of a new table: Spark takes it for no table."""
-        path = None if places.is_databricks() else self._path(uri)
-        place = Path(places.path_of(path or ""))
-        if path is not None and any(one.is_file() for one in (place, *place.parents)):
-            raise RunError(
-                f"{uri} can't be a table, since there is a file where its folder should be",
-                hint="check `base_path` and the table's name",
-            )
-
     def _refuse_quarantine(self, context: OutputContext) -> None:
         if self.quarantine is not None:
             from dbxdec.io_managers.delta.spark import quarantining
@@ -258,7 +248,9 @@ class SparkDelta(DeltaIoManager):
         table = self._at(context.uri)
         detail = table.detail()
         if detail is None:
-            self._refuse_file(context.uri)
+            path = None if places.is_databricks() else self._path(context.uri)
+            if path is not None:
+                refusals.refuse_file(context.uri, path)
             return
         # Into a table with an identity column Delta appends no rows as a file without rows, in a commit.
         if not detail.features <= _KNOWN_FEATURES and _IDENTITY not in detail.features:
@@ -284,7 +276,7 @@ class SparkDelta(DeltaIoManager):
 
     def write(self, context: OutputContext, value: Any) -> WriteResult:
         """Store a DataFrame by the mode, execute a merge, or note that there was nothing to write."""
-        self._refuse(context, value)
+        refusals.refuse_value(context, value, manager=type(self).__name__)
         frame = value.source if isinstance(value, DeltaMerge) else value
         table = self._at(context.uri, getattr(frame, "_spark" if is_merge(value) else "sparkSession", None))
         began = time.time_ns() // 1_000_000
@@ -299,21 +291,6 @@ class SparkDelta(DeltaIoManager):
         if context.receipt.progress is not None and (value is not None or table.detail() is not None):
             cursors.keep_positions(table, context.receipt, result)
         return result
-
-    def _refuse(self, context: OutputContext, value: Any) -> None:
-        """Raise RunError for what can't be stored, before Spark is started."""
-        task = context.receipt.id.task
-        if isinstance(value, DeltaMerge):
-            if not is_frame(value.source):
-                raise RunError(
-                    f"the source of the DeltaMerge of the task `{task}` is a {_kind(value.source)}",
-                    hint="give it a pyspark.sql.DataFrame",
-                )
-        elif value is not None and not is_merge(value) and not is_frame(value):
-            raise RunError(
-                f"the task `{task}` returned a {_kind(value)}, which {type(self).__name__} can't store",
-                hint="return a pyspark.sql.DataFrame, a DeltaMerge or a DeltaMergeBuilder",
-            )
 
     def _written(self, table: SparkTable, context: OutputContext, value: Any, judge: Judge | None) -> WriteResult:
         if value is None:
@@ -501,7 +478,3 @@ class SparkDeltaIoManager(SparkDelta):
         lake = SparkDeltaIoManager(bundle_variable("lake_root"), mode="append")
         ```
     """
-
-
-def _kind(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
