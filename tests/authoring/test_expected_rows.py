@@ -194,6 +194,8 @@ def test_the_place_of_a_quarantine_is_checked_as_that_of_a_table() -> None:
         built = of(lake.table("orders", expect_or_drop={"it": "id > 0"}, quarantine=bad))
         (problem,) = checks.check([built.dag])
         assert wrong in problem.message
+    of_job = PolarsDeltaIoManager("s3://b/{job}/{task}", mode="append").table("bad")
+    assert not checks.check([of(lake.table("orders", expect_or_drop={"it": "id > 0"}, quarantine=of_job)).dag])
 
 
 SPARK: Any = SparkTableIoManager(bundle_variable("catalog") + ".silver", mode="append")

@@ -100,7 +100,7 @@ def test_a_value_with_a_comma_or_a_space_at_its_end_can_be_asked_for() -> None:
     job = Job("j", "m", "m:f", None, (), (JobParameter("region", ValueType("str"), key=key),))  # type: ignore[arg-type]
 
     def values(*texts: str) -> tuple[str, ...]:
-        return asked_keys(job, {"region": texts}, NOW)["region"].values
+        return asked_keys(job, {"region": list(texts)}, NOW)["region"].values
 
     assert values("eu, north") == ("eu, north",)
     assert values("eu, us") == ("eu", "us")

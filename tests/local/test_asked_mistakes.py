@@ -49,8 +49,9 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     region = JobParameter("region", ValueType("str"), key=Choices(("eu", "us")))
     day = JobParameter("day", ValueType("date"), key=Periods("daily"))
     job = Job("j", "m", "m:f", None, (), (day, region, JobParameter("note", ValueType("str"))))  # type: ignore[arg-type]
+    given = {"dya": "2024-01-01", "note": "x", "other": "1", "region": "eu,asia", "day": ".."}
     with pytest.raises(RunError) as error:
-        asked_keys(job, {"dya": "2024-01-01", "note": "x", "other": "1", "region": "eu,asia", "day": ".."}, NOW)
+        asked_keys(job, {name: [text] for name, text in given.items()}, NOW)
     assert [(one.message, one.hint) for one in error.value.problems] == [
         ("`dya` is no key of the job `j`", "did you mean `day`?"),
         ("`note` is no key of the job `j`", "`-p note=x`"),

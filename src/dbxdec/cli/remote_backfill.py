@@ -18,7 +18,7 @@ from dbxdec.local.variables import local_values
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from rich.console import Console
@@ -46,7 +46,7 @@ class Wanted:
     build: Build
     here: Path
     target: str
-    given: Mapping[str, Sequence[str]]
+    given: Mapping[str, list[str]]
     parameters: dict[str, str]
     variables: dict[str, str]
     values: Mapping[str, tuple[str, ...]] | None = None

@@ -10,7 +10,7 @@ from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from dbxdec.model.dag import Job, JobParameter
     from dbxdec.model.keys import Choices, Periods
@@ -91,7 +91,7 @@ def _words(key: Periods, first: dt.date, last: dt.date) -> str:
     return one if one == other else f"{one}..{other}"
 
 
-def asked_keys(job: Job, given: Mapping[str, Sequence[str]], now: dt.datetime) -> dict[str, Asked]:
+def asked_keys(job: Job, given: Mapping[str, list[str]], now: dt.datetime) -> dict[str, Asked]:
     """Return the keys that a person asks for, by parameter: `A..B`, with the end left out, or `A,B`, or both.
 
     Each parameter may be given several times, so that a value with commas can be one of several.

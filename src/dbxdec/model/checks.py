@@ -108,7 +108,8 @@ def _unknown_places(job: Job) -> list[Problem]:
     """Return a problem for each reference or placeholder in a target that would become the name of a folder."""
     problems = []
     for task in job.tasks:
-        written = [target for output in task.outputs.values() for target in (output.target, output.quarantine)]
+        outputs = task.outputs.values()
+        written = [target for output in outputs for target in (output.target, _quarantine(job, task, output))]
         places = dict.fromkeys(
             (target, name) for target in written if target and "{" in target for name in unknown_in(target)
         )
@@ -163,12 +164,16 @@ def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
     return problems
 
 
+def _quarantine(job: Job, task: Task, output: Output) -> str | None:
+    """Return the place of the rows that a task leaves out of an output; None if it keeps none."""
+    return output.quarantine and output.quarantine.replace("{job}", job.key).replace("{task}", task.key)
+
+
 def _quarantines(writers: Mapping[str, list[_Writer]]) -> dict[str, list[_Writer]]:
     """Return who keeps rows in quarantine, by the place of the quarantine."""
     found: dict[str, list[_Writer]] = defaultdict(list)
     for job, task, output in (writer for entries in writers.values() for writer in entries):
-        if output.quarantine is not None:
-            target = output.quarantine.replace("{job}", job.key).replace("{task}", task.key)
+        if (target := _quarantine(job, task, output)) is not None:
             found[place(target)].append((job, task, replace(output, target=target)))
     return found
 
