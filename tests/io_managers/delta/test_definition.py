@@ -92,9 +92,9 @@ def test_a_wrong_option_is_told_with_what_to_write(options: dict[str, Any], want
 def test_a_property_has_a_value_that_delta_takes(name: str, right: list[Any], wrong: list[Any], hint: str) -> None:
     """Engines refuse another one when the task writes, or ignore it. What a bundle variable holds is not known yet."""
     for value in [*right, bundle_variable("it"), f"{bundle_variable('it')}"]:
-        POLARS.table("x", properties={name: value})
+        SPARK.table("x", properties={name: value})
     for value in wrong:
-        [found] = said(POLARS, properties={name: value})
+        [found] = said(SPARK, properties={name: value})
         assert f"the property {name!r} is {value!r}" in found
         assert hint in found
 
@@ -131,6 +131,8 @@ def test_all_mistakes_are_told_at_once() -> None:
         ({"cluster_by": "a"}, "delta-rs can't write clustered tables"),
         ({"columns": {"a": column(identity=True)}}, "delta-rs can't number rows"),
         ({"columns": {"a": column(default=3)}}, "delta-rs has no defaults"),
+        ({"properties": {"delta.columnMapping.mode": "name"}}, "can't read tables with column mapping"),
+        ({"properties": {"DELTA.enableRowTracking": True}}, "delta-rs makes no such table"),
     ],
 )
 def test_what_only_spark_can_give_is_refused_for_polars(options: dict[str, Any], wanted: str) -> None:
@@ -138,6 +140,11 @@ def test_what_only_spark_can_give_is_refused_for_polars(options: dict[str, Any],
     assert wanted in found
     assert "`SparkDeltaIoManager`" in found
     SPARK.table("x", **options)
+
+
+def test_a_property_that_is_off_asks_nothing_of_the_engine() -> None:
+    off = {"delta.columnMapping.mode": "none", "delta.enableTypeWidening": False, "delta.enableDeletionVectors": True}
+    assert POLARS.table("x", properties=off).is_table
 
 
 def test_the_manifest_has_what_is_wanted() -> None:

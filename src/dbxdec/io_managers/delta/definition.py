@@ -150,7 +150,10 @@ class Definition:
 
 
 class Defined(Protocol):
-    """The options of a manager that define its tables. `engine_lacks` are those that its engine can't give a table."""
+    """The options of a manager that define its tables.
+
+    `engine_lacks` are those that its engine can't give a table, and properties that it can't.
+    """
 
     cluster_by: Any
     properties: Any
@@ -261,6 +264,7 @@ def _texts(name: str, value: Any, example: str) -> Iterator[Problem]:
 
 
 def _properties(manager: Defined) -> Iterator[Problem]:
+    lacks = {option.lower(): instead for option, instead in manager.engine_lacks.items()}
     for name, value in manager.properties.items() if isinstance(manager.properties, Mapping) else ():
         if not isinstance(name, str):
             continue  # `_texts` says so
@@ -273,6 +277,8 @@ def _properties(manager: Defined) -> Iterator[Problem]:
             yield Problem(f"the property {name!r:.60} is {value!r:.60}", hint="give a string, a number or a boolean")
         elif (instead := properties.wanted(name, value)) is not None:
             yield Problem(f"the property {name!r:.60} is {value!r:.60}", hint=instead)
+        elif (lack := lacks.get(lower)) is not None and properties.texts({name: value})[name] not in ("false", "none"):
+            yield Problem(f"`properties` has `{name}`", hint=lack)
         elif (lower, properties.texts({name: value})[name], manager.mode) == ("delta.appendonly", "true", "overwrite"):
             yield Problem(f'`properties` has `{name}`, but the mode is "overwrite"', hint='use mode="append"')
 

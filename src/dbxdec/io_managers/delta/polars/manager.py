@@ -133,6 +133,10 @@ class PolarsDeltaIoManager(DeltaIoManager):
         "cluster_by": f"delta-rs can't write clustered tables: {_THROUGH_SPARK}",
         "identity": f"delta-rs can't number rows: {_THROUGH_SPARK}",
         "default": f"delta-rs has no defaults: set the value in the task, or {_THROUGH_SPARK}",
+        "delta.columnMapping.mode": f"delta-rs can't read tables with column mapping: {_THROUGH_SPARK}",
+        "delta.enableInCommitTimestamps": f"delta-rs makes no such table: {_THROUGH_SPARK}",
+        "delta.enableRowTracking": f"delta-rs makes no such table: {_THROUGH_SPARK}",
+        "delta.enableTypeWidening": f"delta-rs makes no such table: {_THROUGH_SPARK}",
     }
 
     def __init__(
