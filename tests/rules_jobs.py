@@ -74,7 +74,7 @@ def step(key: str, **fields: Any) -> Any:
 
 
 @job
-def odd_names(mode: str = "go", size: int = 7) -> None:
+def odd_names(mode: str = "go", größe: int = 7) -> None:
     @task(key="read-mode")
     def read_mode(mode: str) -> str:
         set_task_value("row-count", 3)
@@ -88,14 +88,14 @@ def odd_names(mode: str = "go", size: int = 7) -> None:
     read = read_mode(mode)
     condition(read, "==", "go", key="goes").then(step("gone")).otherwise(step("stayed"))
     condition(read.value("row-count"), ">=", 3, key="many")
-    condition(size, "==", 7, key="big")
+    condition(größe, "==", 7, key="big")
     condition(read.state, "==", "success", key="fine")
     count_each(each(read.value("a-list")))
     native_task(
         "show-it",
         notebook_task={
             "notebook_path": "notebooks/echo.py",
-            "base_parameters": {"mode": read, "rows": read.value("row-count"), "size": size, "state": read.state},
+            "base_parameters": {"mode": read, "rows": read.value("row-count"), "size": größe, "state": read.state},
         },
     )
 

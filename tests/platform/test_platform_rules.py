@@ -90,7 +90,7 @@ CASES = {
     ),
     "odd names, otherwise": Case(
         "odd_names",
-        {"mode": "stop", "size": "8"},
+        {"mode": "stop", "größe": "8"},
         states={"gone": EXCLUDED, "stayed": SUCCESS},
         outcomes={"goes": False, "big": False},
     ),

@@ -487,11 +487,6 @@ def task_with(**fields: Any) -> Job[[]]:
     return one
 
 
-@job(key="one")
-def misnamed(straße: int = 1) -> None:
-    first()
-
-
 def native(**fields: Any) -> Job[[]]:
     """A job whose one task is a native one with these fields."""
 
@@ -730,7 +725,6 @@ class TestRefused:
             (task_with(key="not a key"), "'not a key' can't be the key of a task"),
             (task_with(key="x" * 101), "can't be the key of a task"),
             (task_with(key="\u00e9"), "can't be the key of a task"),
-            (misnamed, "the job `one` can't have a parameter `straße` on the platform"),
             (jobs_with(name=True), "`name` is True (bool), not a string"),
             (jobs_with(tags=["a"]), "`tags` is ['a'] (list), not a dict"),
             (jobs_with(schedule=True), "`schedule` is True (bool), not a dict with the fields of CronSchedule"),

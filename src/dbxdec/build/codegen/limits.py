@@ -22,8 +22,6 @@ _MAX_TASKS = 1000
 _MAX_NAME_BYTES = 4096
 _MAX_TAGS = 25
 _MAX_PARAMETER_BYTES = 10_000
-# docs.databricks.com, "Parameterize jobs": "Job parameter keys can only contain _ - . or alphanumeric characters".
-_PARAMETER = re.compile(r"[\w.-]+", re.ASCII)
 _KEY_HINT = "up to 100 letters, digits, `_` and `-`"
 # As in the bundle's CLI (databricks/cli, libs/tags): key and value on AWS, on Azure, on Google Cloud.
 _TAGS = (
@@ -38,7 +36,7 @@ _TAG_HINT = (
 
 
 def key_problems(job: Job) -> list[Problem]:
-    """Return the problems of keys, and names of parameters, that the platform or a reader of the manifest rejects."""
+    """Return the problems of keys that a bundle, or a reader of the manifest, would reject."""
     problems = []
     if not JOB_KEY.fullmatch(job.key):
         problems.append(
@@ -48,15 +46,6 @@ def key_problems(job: Job) -> list[Problem]:
                 "letters, digits, `_` and `-`, not starting with a digit; give it a title with `name=`",
             )
         )
-    problems += [
-        Problem(
-            f"the job `{job.key}` can't have a parameter `{parameter.name}` on the platform",
-            job.source,
-            "name it with the letters a to z, digits and `_`",
-        )
-        for parameter in job.parameters
-        if not _PARAMETER.fullmatch(parameter.name)
-    ]
     hint = f"{_KEY_HINT}: `@task(key=...)` or `.override(key=...)`"
     return problems + [
         Problem(f"{task.key!r} can't be the key of a task", task.set_at, hint)
