@@ -143,7 +143,7 @@ def _asked(parameter: JobParameter, text: str, now: dt.datetime) -> Asked:
 
 
 def _spelled(parameter: JobParameter, key: Choices, text: str) -> str:
-    """Return the value that a person has written as the job spells it; one that is none of the job's without spaces."""
+    """Return the value that a person has written as the job spells it; any other without spaces at its ends."""
     if text in key.values or (text := text.strip()) in key.values:
         return text
     with suppress(ValueError):

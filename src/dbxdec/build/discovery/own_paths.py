@@ -58,7 +58,7 @@ def _values(job: dag.Job, form: Mapping[str, Any]) -> Iterator[tuple[str, Source
 
 
 def _paths(form: Any, folder: str) -> list[str]:
-    """Return the first string in `form` that has the folder, from there on; an empty list if there is none."""
+    """Return the first string in `form` that has the folder, from there on; else an empty list."""
     if isinstance(form, str):
         start = form.find(folder)
         return [] if start < 0 else [form[start:]]
