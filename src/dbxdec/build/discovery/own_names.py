@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dis
-import itertools
+import ast
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +10,14 @@ from typing import TYPE_CHECKING
 from dbxdec.errors import Problem, SourceLocation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from types import CodeType, FrameType
+    from collections.abc import Collection
+    from types import FrameType
 
 
 def problem(name: str, frame: FrameType, own: Collection[str], root: Path) -> Problem | None:
     """Return what to say of the absent module `name` if the project has one of that name near the importing module.
 
-    `frame` runs the import statement, `own` are the modules below `root`. What the statement asks of the module tells
+    `frame` runs the import statement, `own` are the modules below `root`. What the source asks of the module tells
     `shop.kafka` from a package `kafka` of others.
     """
     importing = str(frame.f_globals.get("__name__"))
@@ -26,12 +25,13 @@ def problem(name: str, frame: FrameType, own: Collection[str], root: Path) -> Pr
     found = next((near for parent in _parents(importing) if (near := f"{parent}.{name}") in known), None)
     if found is None or found == importing:  # `shop.sources.stripe` is where `import stripe` belongs
         return None
-    inner, names, alias = _asked(frame)
-    module = ".".join(filter(None, (found, inner)))
-    if module not in known or not all(f"{module}.{one}" in known or _has(root, module, one) for one in names):
-        return None
-    used = set(_used(frame.f_code, alias)) if alias else ()
-    if used and not any(f"{module}.{one}" in known or _has(root, module, one) for one in used):
+    module, some, each = _asked(name, frame)
+    place = found + module.removeprefix(name)
+
+    def has(one: str) -> bool:
+        return f"{place}.{one}" in known or _names(root, place, one)
+
+    if place not in known or not all(map(has, each)) or (some and not any(map(has, some))):
         return None
     return Problem(
         f"`{name}` is not installed, and no dependency of the project has that name, but the wheel has `{found}`",
@@ -41,38 +41,35 @@ def problem(name: str, frame: FrameType, own: Collection[str], root: Path) -> Pr
     )
 
 
-def _asked(frame: FrameType) -> tuple[str, tuple[str, ...], str | None]:
-    """Return what the import statement that the frame runs asks of the module.
+def _asked(name: str, frame: FrameType) -> tuple[str, set[str], set[str]]:
+    """Return the module that the import statement of `name` asks for, and names: the file uses some, imports each.
 
-    That is `b.c` and `("d",)` of `from a.b.c import d`, and the name that `import a` gives it; nothing for a call that
-    imports.
+    A call that imports asks for nothing but the module.
     """
-    steps = _steps(frame.f_code)
-    for before, step, after in zip(steps, steps[1:], steps[2:], strict=False):
-        if step.opname == "IMPORT_NAME" and step.offset == frame.f_lasti:
-            names = before.argval if isinstance(before.argval, tuple) else ()
-            inner = str(step.argval).partition(".")[2]
-            alias = None if names or inner else str(after.argval)
-            return inner, tuple(name for name in names if name != "*"), alias
-    return "", (), None
+    file = Path(frame.f_code.co_filename)
+    tree = ast.parse(file.read_bytes() if file.is_file() else b"")
+    for one in ast.walk(tree):
+        if not isinstance(one, ast.Import | ast.ImportFrom) or one.lineno != frame.f_lineno:
+            continue
+        if isinstance(one, ast.ImportFrom):
+            if one.module is not None and one.module.partition(".")[0] == name:
+                return one.module, set(), {alias.name for alias in one.names} - {"*"}
+            continue
+        for alias in one.names:
+            if alias.name == name:
+                return name, _used(tree, alias.asname or name), set()
+            if alias.name.startswith(f"{name}."):
+                return alias.name, set(), set()
+    return name, set(), set()
 
 
-def _steps(code: CodeType) -> list[dis.Instruction]:
-    return [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
+def _used(tree: ast.Module, name: str) -> set[str]:
+    """Return the attributes of a name that the code uses."""
+    found = (one for one in ast.walk(tree) if isinstance(one, ast.Attribute))
+    return {one.attr for one in found if isinstance(one.value, ast.Name) and one.value.id == name}
 
 
-def _used(code: CodeType, name: str) -> Iterator[str]:
-    """Yield the attributes of a global name that the code uses."""
-    for step, following in itertools.pairwise(_steps(code)):
-        is_it = step.opname in ("LOAD_NAME", "LOAD_GLOBAL") and step.argval == name
-        if is_it and following.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            yield str(following.argval)
-    for inner in code.co_consts:
-        if isinstance(inner, type(code)):
-            yield from _used(inner, name)
-
-
-def _has(root: Path, module: str, name: str) -> bool:
+def _names(root: Path, module: str, name: str) -> bool:
     """Return whether the source of a module has the name."""
     place = root.joinpath(*module.split("."))
     files = (place.with_name(f"{place.name}.py"), place / "__init__.py")
