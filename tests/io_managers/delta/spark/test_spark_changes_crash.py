@@ -22,7 +22,7 @@ from dbxdec.io_managers.delta.spark.manager import SparkDeltaIoManager
 from dbxdec.model.changes import Changes
 from dbxdec.runtime.consuming import Plan
 from spark_consumers import Consumer, Table
-from spark_tools import IS_CONNECT, Place, needs_own_spark, needs_spark, rows, wanted
+from spark_tools import IS_CONNECT, Place, needs_own_spark, needs_spark, rows_of
 from thorough import THOROUGH
 
 pytest.importorskip("pyspark")
@@ -167,14 +167,14 @@ class Loop:
         self.seen[what] = self.seen.get(what, 0) + 1
 
     def check(self) -> None:
-        there = rows(self.target.manager().read(wanted(self.target.uri)))
+        there = rows_of(self.target)
         assert [x for _, x in there] == [1] * len(there)
         assert len({k for k, _ in there}) == len(there)
 
     def end(self) -> None:
         self.open = None
         self.run()
-        there = sorted(rows(self.target.manager().read(wanted(self.target.uri))))
+        there = sorted(rows_of(self.target))
         assert there == [(k, 1) for k in range(self.next)]
 
 
@@ -203,18 +203,7 @@ def test_a_few_steps(path: Place, merges: bool) -> None:
     if IS_CONNECT and merges:
         pytest.skip("classic: `.changes()` promises a merge there no more than at least once, and this asks for once")
     loop = Loop(path, 1, merges=merges)
-    for step in (
-        "die_before",
-        "die_after",
-        "add",
-        "run",
-        "both",
-        "die_before",
-        "restore",
-        "zombie",
-        "add",
-        "die_after",
-    ):
+    for step in ("die_after", "add", "run", "both", "die_before", "restore", "zombie"):
         getattr(loop, step)()
     loop.end()
     assert loop.seen["died after"] >= 1

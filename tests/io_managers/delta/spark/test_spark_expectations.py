@@ -26,7 +26,7 @@ from dbxdec.io_managers.delta.spark.judging import Judge
 from dbxdec.io_managers.delta.spark.log import History, SparkTable
 from dbxdec.model.variables import using
 from spark_consumers import Consumer, Table
-from spark_tools import MAKES_COLUMNS, Place, needs_spark, output, receipt
+from spark_tools import MAKES_COLUMNS, Place, needs_spark, output, receipt, rows_of
 
 pytestmark = needs_spark
 spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.table, spark_tools.place
@@ -71,13 +71,10 @@ class Flights:
         return io.write(context, value)
 
     def stored(self, uri: str | None = None) -> list[int]:
-        table = replace(self.place, uri=uri or self.place.uri)
-        frame = table.bound().read()
-        return sorted(row["flight"] for row in frame.select("flight").collect())
+        return sorted(flight for (flight,) in rows_of(replace(self.place, uri=uri or self.place.uri), "flight"))
 
     def rejected(self) -> list[tuple[Any, ...]]:
-        frame = replace(self.place, uri=self.bad).bound().read()
-        return sorted(map(tuple, frame.select("flight", "_dbxdec_failed", "_dbxdec_run", "_dbxdec_task").collect()))
+        return rows_of(replace(self.place, uri=self.bad), "flight", "_dbxdec_failed", "_dbxdec_run", "_dbxdec_task")
 
     @property
     def stated(self) -> dict[str, Any]:
@@ -806,6 +803,7 @@ def test_the_commit_of_the_numbers_has_no_key(flights: Flights) -> None:
     assert key_log.done(log.standing(), "")[0] == {"day=1", "day=2"}
 
 
+@pytest.mark.slow
 def test_the_commit_of_the_numbers_looks_for_no_transaction(flights: Flights) -> None:
     """Delta would look for its identifier in the whole state of the table, which takes longer than the commit."""
     flights.write(flights.frame(), expect={"delay": "delay >= 0"})

@@ -88,6 +88,7 @@ class TestAppends:
         assert [read(place, run) for run in ("1", "2", "3")] == [[(1,), (2,), (3,)], [(4,)], []]
         assert len(read(place, "3", "table")) == 4
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_a_retry_of_a_stream_that_has_ended_finds_nothing_new(self, path: Place, source: Source) -> None:
         """Its result is still that of the first attempt, and what has arrived meanwhile belongs to it too."""
