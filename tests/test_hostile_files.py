@@ -301,6 +301,8 @@ IN_THE_WAY: dict[str, tuple[Change, list[list[str]]]] = {
     "the runs": (file(".dbxdec/runs", "x"), [["run", "sales"]]),
     "the builds": (file(".dbxdec/builds", "x"), [["run", "sales"]]),
     "the resources": (file("resources", "x"), [["bundle"]]),
+    "dist as a link to itself": (link("dist", "dist"), [["bundle"]]),
+    "the resources as a link to themselves": (link("resources", "resources"), [["bundle"]]),
     "a folder of that name": (folder("resources/dbxdec.yml"), [["bundle"]]),
     "the record": (folder(".dbxdec/bundle.json"), [["bundle"]]),
     "the lock": (folder(".dbxdec/bundle.lock"), [["bundle"]]),
