@@ -129,6 +129,14 @@ SOURCES: dict[str, tuple[Change, str]] = {
     "a link to itself": (link("src/shop/loop.py", "loop.py"), "src/shop/loop.py: can't be shipped: Too many levels"),
     "a folder that is itself": (link("src/shop/loop", "loop"), "src/shop/loop: can't be shipped: Too many levels"),
     "a pipe": (pipe("src/shop/pipe.bin"), "src/shop/pipe.bin: can't be shipped: it is not a file"),
+    "a line break in a name": (
+        file("src/shop/a\nb.csv", "x"),
+        r"'shop/a\nb.csv' can't be the path of a file in a wheel",
+    ),
+    "a backslash in a name": (
+        file("src/shop/a\\b.csv", "x"),
+        r"'shop/a\\b.csv' can't be the path of a file in a wheel",
+    ),
     "several": (
         lambda root: [link(f"src/shop/{name}", "nowhere")(root) for name in ("a", "b")],
         "src/shop/b: can't be shipped",

@@ -454,9 +454,9 @@ def _shipped(included: Iterable[IncludedFile], prefix: str = "") -> list[Shipped
 
     return [
         ShippedFile(
-            path=prefix + file.distribution_path.replace("\\", "/"),
+            path=prefix + file.distribution_path.replace(os.sep, "/"),
             origin=file.path,
-            source=(file.relative_path or file.distribution_path).replace("\\", "/"),
+            source=(file.relative_path or file.distribution_path).replace(os.sep, "/"),
         )
         for file in included
     ]
