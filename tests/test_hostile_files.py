@@ -129,6 +129,14 @@ SOURCES: dict[str, tuple[Change, str]] = {
     "a link to itself": (link("src/shop/loop.py", "loop.py"), "src/shop/loop.py: can't be shipped: Too many levels"),
     "a folder that is itself": (link("src/shop/loop", "loop"), "src/shop/loop: can't be shipped: Too many levels"),
     "a pipe": (pipe("src/shop/pipe.bin"), "src/shop/pipe.bin: can't be shipped: it is not a file"),
+    "a line break in a name": (
+        file("src/shop/a\nb.csv", "x"),
+        r"'shop/a\nb.csv' can't be the path of a file in a wheel",
+    ),
+    "a backslash in a name": (
+        file("src/shop/a\\b.csv", "x"),
+        r"'shop/a\\b.csv' can't be the path of a file in a wheel",
+    ),
     "several": (
         lambda root: [link(f"src/shop/{name}", "nowhere")(root) for name in ("a", "b")],
         "src/shop/b: can't be shipped",
@@ -301,6 +309,8 @@ IN_THE_WAY: dict[str, tuple[Change, list[list[str]]]] = {
     "the runs": (file(".dbxdec/runs", "x"), [["run", "sales"]]),
     "the builds": (file(".dbxdec/builds", "x"), [["run", "sales"]]),
     "the resources": (file("resources", "x"), [["bundle"]]),
+    "dist as a link to itself": (link("dist", "dist"), [["bundle"]]),
+    "the resources as a link to themselves": (link("resources", "resources"), [["bundle"]]),
     "a folder of that name": (folder("resources/dbxdec.yml"), [["bundle"]]),
     "the record": (folder(".dbxdec/bundle.json"), [["bundle"]]),
     "the lock": (folder(".dbxdec/bundle.lock"), [["bundle"]]),

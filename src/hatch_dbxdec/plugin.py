@@ -186,7 +186,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         if why := resources.why_unnameable(root, version, wheel.parent, Path(self.build_config.directory)):
             if path is None:
                 return ""
-            if resources_file.named_wheel(root, path) == wheel.resolve():
+            if resources_file.named_wheel(root, path) == files.real(wheel):
                 resources_file.drop(root, path)
                 self._say("warning", f"dbxdec: {path} is removed: {why}, and has replaced the wheel that it named")
             return f"; no resources, since {why}"
@@ -249,7 +249,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         from dbxdec.build import resources_file
         from hatch_dbxdec import resources
 
-        root, directory = Path(self.root), Path(self.directory).resolve()
+        root, directory = Path(self.root), files.real(self.directory)
         named = resources_file.named_wheel(root, config.resources)
         if named is None:
             return None
@@ -265,7 +265,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
         root = Path(self.root)
         named = resources_file.named_wheel(root, config.resources)
-        if named is None or named.parent != Path(self.directory).resolve():
+        if named is None or named.parent != files.real(self.directory):
             return
         from dbxdec.build.tree import read_tree
 
@@ -454,9 +454,9 @@ def _shipped(included: Iterable[IncludedFile], prefix: str = "") -> list[Shipped
 
     return [
         ShippedFile(
-            path=prefix + file.distribution_path.replace("\\", "/"),
+            path=prefix + file.distribution_path.replace(os.sep, "/"),
             origin=file.path,
-            source=(file.relative_path or file.distribution_path).replace("\\", "/"),
+            source=(file.relative_path or file.distribution_path).replace(os.sep, "/"),
         )
         for file in included
     ]

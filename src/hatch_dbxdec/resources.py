@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dbxdec.build import wheel_names
 from dbxdec.errors import ConfigError, Problem
+from dbxdec.support import files
 
 # Set by the bundle's CLI for builds of its artifacts, which it starts after reading the resources.
 _BUNDLE_VARIABLE = "DATABRICKS_CLI_PATH"
@@ -20,7 +21,7 @@ def why_unnameable(root: Path, version: str, directory: Path, configured: Path) 
 
     `configured` is the output folder in the project's settings.
     """
-    root, directory = root.resolve(), directory.resolve()
+    root, directory = files.real(root), files.real(directory)
     if version != "standard":
         return f"the wheel is {version}"
     if (root / "PKG-INFO").exists():
@@ -29,7 +30,7 @@ def why_unnameable(root: Path, version: str, directory: Path, configured: Path) 
         return "the wheel is not in the project"
     if (sign := pattern_sign(root, directory)) is not None:
         return f"a bundle would take `{sign}` in the name of its folder for a pattern"
-    if directory == configured.resolve():
+    if directory == files.real(configured):
         return None
     inside = [directory, *directory.parents][: len(directory.relative_to(root).parts)]
     temporary = Path(tempfile.gettempdir()).resolve()
@@ -44,7 +45,7 @@ def why_unnameable(root: Path, version: str, directory: Path, configured: Path) 
 
 def pattern_sign(root: Path, directory: Path) -> str | None:
     """Return what a bundle takes for a pattern in the path of `directory` from `root`, in which it is."""
-    root, directory = root.resolve(), directory.resolve()
+    root, directory = files.real(root), files.real(directory)
     path = directory.relative_to(root).as_posix() if directory.is_relative_to(root) else ""
     return wheel_names.pattern_sign(path)
 

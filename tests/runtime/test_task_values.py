@@ -247,6 +247,10 @@ def test_the_value_of_a_secret_is_no_task_value(monkeypatch: pytest.MonkeyPatch)
         assert "`kept` has the value of the secret `api-key` of the scope `vault`" in str(raised.value)
         assert value not in str(raised.value)
     set_task_value("kept", "hunter2")
+    with pytest.raises(RunError) as raised:
+        set_task_value(f"of {value}", 1)
+    assert "the key of a task value has the value of the secret `api-key`" in str(raised.value)
+    assert value not in str(raised.value)
 
 
 def test_threads_of_one_task_lose_no_value_of_each_other(tmp_path: Path) -> None:

@@ -683,6 +683,12 @@ class TestWriting:
         assert "dbxdec" in real.read_text()
         assert real.stat().st_mode & 0o777 == 0o640
 
+    @pytest.mark.parametrize("name", ["databricks.yml", ".gitignore"])
+    def test_a_link_to_itself_is_refused(self, name: str, tmp_path: Path) -> None:
+        """It leads to no place where the file could be written."""
+        (tmp_path / name).symlink_to(name)
+        assert f"{name}: is a link in a circle of links" in problems(tmp_path, SHOP)
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [

@@ -104,3 +104,13 @@ class TestDelivered:
         program = "from dbxdec.support import files; files.deliver('/dev/stdout', b'printed')"
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         assert done.stdout == "printed"
+
+
+def test_links_in_a_circle_lead_to_one_of_them(tmp_path: Path) -> None:
+    """What is below such a link is no error before it is opened; any other link is followed."""
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    (tmp_path / "link").symlink_to("file")
+    assert files.real(tmp_path / "one").is_symlink()
+    assert files.real(tmp_path / "one/x").parent.is_symlink()
+    assert files.real(tmp_path / "link") == tmp_path.resolve() / "file"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dbxdec
-from dbxdec.build import own_wheel, resources_file
+from dbxdec.build import own_wheel, resources_file, wheel_names
 from dbxdec.build.discovery.process import Discovered, discover
 from dbxdec.build.discovery.spec import ShippedFile
 from dbxdec.errors import (
@@ -83,6 +83,14 @@ def build(
         raise ConfigError(
             f"the name of {unsayable[0]!a} is not UTF-8, as names in a wheel are",
             hint="rename the file; where the name is fine, build in a UTF-8 locale (PYTHONUTF8=1)",
+        )
+    if unfit := [file.path for file in (*files, *data) if not wheel_names.is_of_member(file.path)]:
+        raise ConfigError(
+            Problem(
+                f"{path!a} can't be the path of a file in a wheel: it has a backslash, a control character or a drive",
+                hint="rename it, or leave it out of the wheel: `exclude` under [tool.hatch.build.targets.wheel]",
+            )
+            for path in unfit
         )
     left_out: list[Problem] = []
     try:

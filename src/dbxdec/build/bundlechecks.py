@@ -25,6 +25,7 @@ from dbxdec.model import outside, storage_paths
 from dbxdec.model.dag import places_of
 from dbxdec.model.variables import MISTAKEN, TARGET, names_in, resolve
 from dbxdec.records import dataclass
+from dbxdec.support import files
 from dbxdec.support.forms import table
 
 if TYPE_CHECKING:
@@ -231,10 +232,10 @@ def _texts(value: Any, *, parameter: bool = False) -> Iterator[tuple[str, bool]]
 
 def _keys(bundle: Bundle, root: Path, jobs: Iterable[Job], resources: str | None) -> Iterator[Problem]:
     """Yield keys of jobs that another file of the bundle has too, for any kind of resource."""
-    own = (root / resources).resolve() if resources else None
+    own = files.real(root / resources) if resources else None
     known = {job.key: job for job in jobs}
     for document in bundle.documents:
-        if document.path.resolve() == own:
+        if files.real(document.path) == own:
             continue
         for path in _resources(document):
             if (job := known.get(path[-1])) is not None:
@@ -266,7 +267,7 @@ def _files(bundle: Bundle, root: Path, uses: Iterable[_Use], manifest: Manifest)
         for path in local_paths(use.form):
             if path.path in ours:
                 continue
-            inside = (root / path.path).resolve().is_relative_to(bundle.root.resolve())
+            inside = files.real(root / path.path).is_relative_to(files.real(bundle.root))
             if path.kind != "library" and not inside and not may_lie_outside:
                 yield Problem(
                     f"{use.owner} has the `{path.field}` {path.path!r}, which is outside of the bundle",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec.build import shipping, unbuilt
 from dbxdec.errors import ConfigError, ManifestError, Problem
+from dbxdec.support import files
 
 if TYPE_CHECKING:
     from dbxdec.build.config import Config
@@ -49,7 +50,7 @@ def write(made: Manifest, root: Path, config: Config, wheel: Path, own: str | No
     from dbxdec.build import codegen
 
     path = Path(str(config.resources))
-    name = wheel.resolve().relative_to(root.resolve())
+    name = files.real(wheel).relative_to(files.real(root))
     content = rendered(made, path, name, own)
     changed = codegen.write_if_changed(root / path, content)
     _unblock(root, str(path))
@@ -97,7 +98,7 @@ def discard(root: Path, resources: str | None, *wheels: Path) -> None:
     """
     named = named_wheel(root, resources)
     for wheel in (*wheels, *([named] if named else [])):
-        if wheel.resolve().is_relative_to(root.resolve()):
+        if files.real(wheel).is_relative_to(files.real(root)):
             shipping.remove(wheel)
             if wheel.is_file():
                 wheel.unlink()

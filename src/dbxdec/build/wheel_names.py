@@ -16,11 +16,24 @@ if TYPE_CHECKING:
 # The bundle's CLI looks for the files of libraries and artifacts by patterns, which have no other spelling of these.
 _PATTERN_SIGNS = "*?[\\"
 _LETTERS = re.compile(r"[A-Za-z0-9._+!-]+", re.ASCII)
+_DRIVE = re.compile(r"[A-Za-z]:")
+# Characters that control a terminal, and those that UTF-8 has not.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def pattern_sign(path: str) -> str | None:
     """Return what a bundle takes for a pattern in the path of a wheel, with `/` between folders; None for others."""
     return next((sign for sign in _PATTERN_SIGNS if sign in path), None)
+
+
+def is_of_member(path: str) -> bool:
+    """Return whether a file or a folder in a wheel may have this path: any machine unpacks it, and below one folder."""
+    return (
+        {"", ".", ".."}.isdisjoint(path.split("/"))
+        and "\\" not in path
+        and _DRIVE.match(path) is None
+        and _UNPRINTABLE.search(path) is None
+    )
 
 
 def has_plain_letters(name: str) -> bool:

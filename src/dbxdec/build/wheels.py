@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import field
 from typing import TYPE_CHECKING
 
+from dbxdec.build import wheel_names
 from dbxdec.errors import ManifestError, Problem, RunError
 from dbxdec.model import contract_forms, protocol
 from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode
@@ -42,7 +43,6 @@ _METADATA, _ENTRY_POINTS, _RECORD = "METADATA", "entry_points.txt", "RECORD"
 _LONGEST_INFO = {_METADATA: MAX_BYTES, _ENTRY_POINTS: 2**20, _RECORD: MAX_BYTES}
 # A wheel beyond both limits is a zip bomb: weights of a model are large, and hardly shrink.
 _MAX_UNPACKED, _MAX_RATIO = 2**30, 100
-_DRIVE = re.compile(r"[A-Za-z]:")
 _DAMAGED = (
     *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, OSError, EOFError, ValueError),
     *(NotImplementedError, RuntimeError, OverflowError, LookupError, MemoryError),
@@ -263,7 +263,7 @@ def _problem(members: list[zipfile.ZipInfo], size: int) -> str | None:
         name = member.orig_filename
         shown = f"its member {name!a:.100}"
         parts = name.removesuffix("/").split("/")
-        if not {"", ".", ".."}.isdisjoint(parts) or "\\" in name or _DRIVE.match(name) or not _is_plain(name):
+        if not wheel_names.is_of_member(name.removesuffix("/")):
             return f"{shown} is not a valid file name in a wheel"
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -282,10 +282,6 @@ def _problem(members: list[zipfile.ZipInfo], size: int) -> str | None:
     if unpacked > max(_MAX_UNPACKED, _MAX_RATIO * size):
         return f"unpacked it would have {unpacked:,} bytes, and it has {size:,}"
     return None
-
-
-def _is_plain(name: str) -> bool:
-    return not any(letter < " " or "\x7f" <= letter <= "\x9f" or "\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _manifest(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:

@@ -211,8 +211,10 @@ class TaskValues:
                 hint="store it as a table through an IoManager, and pass on only what is small",
             )
         store = self._store()
-        if (found := secrets.contained(value)) is not None:
+        in_key = secrets.contained(key)
+        if (found := in_key or secrets.contained(value)) is not None:
             what = f"the result of the task `{_this_task()}`" if key in dag.RESULTS else f"the task value `{key}`"
+            what = "the key of a task value" if in_key else what
             raise RunError(
                 f"{what} has the value of {found}: task values can be read by all who may see the run",
                 hint="read it where it is needed: call `secret(scope, key).value()` in that task, or pass it "

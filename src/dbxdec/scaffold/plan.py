@@ -12,7 +12,7 @@ from dbxdec.build import bundlefile, config, unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, Problem
 from dbxdec.records import dataclass
 from dbxdec.scaffold import bundle, first, ignore, layout, pyproject, templates, tests
-from dbxdec.support import documents
+from dbxdec.support import documents, files
 from dbxdec.support.forms import at, table
 
 if TYPE_CHECKING:
@@ -397,7 +397,10 @@ def _requirements(version: str) -> dict[str, str]:
 def _unwritable(making: _Making) -> Iterator[Problem]:
     """Yield what would fail in the middle of writing."""
     for change in making.changes:
-        target = change.path.resolve()
+        target = files.real(change.path)
+        if circle := next((path for path in (target, *target.parents) if path.is_symlink()), None):
+            yield Problem("is a link in a circle of links", str(circle), f"remove it, for {change.path.name}")
+            continue
         if change.before is not None and not os.access(target, os.W_OK):
             yield Problem("can't be written", str(change.path), "make the file writable")
             continue

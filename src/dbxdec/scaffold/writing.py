@@ -25,7 +25,7 @@ def diff(changes: Iterable[Change], top: Path) -> str:
 
 def write(change: Change) -> None:
     """Write one file: it appears whole, or not at all. Raises ConfigError when it has changed since it was read."""
-    target = change.path.resolve()
+    target = files.real(change.path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         mode = None if change.before is None else stat.S_IMODE(target.stat().st_mode)

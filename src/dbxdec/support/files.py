@@ -25,6 +25,16 @@ _LONGEST_WRITE_S = 60
 """A file of a process that runs, or has the number of one, is left alone for so long: it may not be locked yet."""
 
 
+def real(path: str | os.PathLike[str]) -> Path:
+    """Return where links lead. Those in a circle lead nowhere: then one of them, which is still a link.
+
+    `Path.resolve` raises a RuntimeError for a circle, up to Python 3.12.
+    """
+    from pathlib import Path
+
+    return Path(os.path.realpath(path))
+
+
 def replace(path: str | os.PathLike[str], content: bytes, *, mode: int | None = None) -> None:
     """Write `content` to `path`, so that any reader gets the old content or the new one, whole.
 
