@@ -262,6 +262,11 @@ class TestNewProject:
             "tests/test_hello.py",
         }
 
+    def test_git_ignores_the_caches_of_python(self, tmp_path: Path) -> None:
+        """After the first test a commit of everything has no compiled files."""
+        assert init(tmp_path, "shop").code == 0
+        assert "__pycache__/" in (tmp_path / "shop/.gitignore").read_text(encoding="utf-8").splitlines()
+
     def test_each_target_has_a_lake_of_its_own(self, tmp_path: Path) -> None:
         """The place that is given is followed by the target's name."""
         found = made(tmp_path / "shop", {}, Asked("0.1.0", lake_root="abfss://c@a.dfs.core.windows.net/x/"))
