@@ -507,6 +507,12 @@ class TestPython:
         assert tomllib.loads(after(found, "pyproject.toml"))["tool"]["dbxdec"]["resources"] is False
         assert "resources" not in after(found, ".gitignore")
 
+    def test_the_next_steps_promise_no_job_definitions(self, tmp_path: Path) -> None:
+        """A build makes the wheel alone: the jobs are made during the deploy."""
+        said = init(tmp_path, "--name", "shop", "--pydabs").output
+        assert re.search(r"^  dbxdec bundle +makes the wheel$", said, re.MULTILINE)
+        assert re.search(r"^  databricks bundle deploy +deploys it and the jobs; first put", said, re.MULTILINE)
+
     @pytest.mark.slow
     def test_the_loader_gives_the_jobs(self, tmp_path: Path) -> None:
         """The half of the bundle's CLI that runs in Python builds the wheel and finds the job."""

@@ -54,7 +54,7 @@ class Plan:
 
     `repository` is the top of the git repository that the project is in; `uv` is whether the project's environment is
     uv's. `hello` is the key of the first job, if there is one; `test` is the command that runs the first test, if there
-    is one, and what to say of it.
+    is one, and what to say of it. `pydabs` is whether the jobs come from Python, so that no build writes them.
     """
 
     root: Path
@@ -64,6 +64,7 @@ class Plan:
     hello: str | None
     uv: bool
     test: tuple[str, str] | None
+    pydabs: bool
 
 
 @dataclass()
@@ -139,7 +140,7 @@ def plan(folder: Path, asked: Asked) -> Plan:
     top = next((place for place in (root, *root.parents) if (place / ".git").exists()), None)
     runs = tests.command(project.hatch, uses_uv=uses_uv) if is_tested else None
     hello = key if has_hello or needs_hello else None
-    return Plan(root, top, tuple(making.changes), tuple(making.notes), hello, uses_uv, runs)
+    return Plan(root, top, tuple(making.changes), tuple(making.notes), hello, uses_uv, runs, pydabs)
 
 
 def _project(making: _Making, asked: Asked) -> _Project | None:
