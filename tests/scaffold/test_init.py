@@ -267,6 +267,10 @@ class TestNewProject:
         assert init(tmp_path, "shop").code == 0
         assert "__pycache__/" in (tmp_path / "shop/.gitignore").read_text(encoding="utf-8").splitlines()
 
+    def test_the_way_into_its_folder_can_be_typed(self, tmp_path: Path) -> None:
+        """A shell takes a name with a blank for two."""
+        assert "\n  cd 'my flights'\n" in init(tmp_path, "my flights").output
+
     def test_each_target_has_a_lake_of_its_own(self, tmp_path: Path) -> None:
         """The place that is given is followed by the target's name."""
         found = made(tmp_path / "shop", {}, Asked("0.1.0", lake_root="abfss://c@a.dfs.core.windows.net/x/"))
