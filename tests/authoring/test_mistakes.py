@@ -202,6 +202,7 @@ MISTAKES = {
     "a value that is read": ("report.override(key='r')(get_task_value('a', 'b'))", "a task value is read while the pipeline is defined"),
     "the run's context": ("ingest.override(key='i')(context().run_id)", "context() was called outside a run"),
     "the run's parameters": ("report.override(key='r')(params.n)", "params.n was read outside a run"),
+    "a string of a result as what comes before": ("report.override(key='r')(1).after(f'{count.override(key=\"c\")()}')", "is used as a string"),
     "a string of a parameter": ("report(f'{n}')", "is used as a string"),
     "a string of a parameter in a list": ("total([f'{n}'])", "is used as a string"),
     "a string of a parameter as an item": ("report.override(key='r')(each([1, str(n)]))", "is used as a string"),
