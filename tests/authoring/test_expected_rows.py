@@ -348,3 +348,14 @@ def test_a_table_of_a_wrong_manager_still_has_its_conditions_checked() -> None:
     with collecting([]):
         table = PolarsDeltaIoManager("s3://lake", mode="apend").table("orders", expect={"known": "id < :most"})  # type: ignore[arg-type]
     assert '"known" has `:most`' in said(of(table))
+
+
+def test_a_parameter_that_is_refused_is_known_to_conditions() -> None:
+    """Its type is the mistake; that a condition names it is none."""
+    loads = task(io_manager=lake.table("orders", **FULL))(load)
+
+    def daily(day: set[dt.date]) -> None:  # a type that no job parameter has
+        loads(day)  # type: ignore[arg-type]
+
+    (only,) = job(daily).build(__name__).problems
+    assert "has the type `set[dt.date]`" in only.message

@@ -361,6 +361,24 @@ class TestRunJob:
         assert any("gets a secret" in m for m in messages(other.build()))
         assert any("needs a value for its parameter `day`" in m for m in messages(third.build()))
 
+    def test_a_parameter_that_is_refused_keeps_its_place(self) -> None:
+        """Its own job says what is wrong with it; values of the others are not taken for those of their neighbours."""
+
+        @job
+        def inner(day: dt.date, tags: set[str], top: int = 3) -> None:
+            say(day)
+
+        @job
+        def outer(day: dt.date, text: str = "x") -> None:
+            inner(day, text)  # type: ignore[arg-type]
+
+        @job
+        def named(day: dt.date, text: str = "x") -> None:
+            inner(day=day, tags=text)  # type: ignore[arg-type]
+
+        assert (messages(outer.build()), messages(named.build())) == ([], [])
+        assert any("has the type `set[str]`" in m for m in messages(inner.build()))
+
     def test_unknown_jobs_and_circles_are_refused(self) -> None:
         """A run of a job that is not in the wheel, and jobs that run each other, are errors."""
 

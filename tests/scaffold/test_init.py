@@ -262,6 +262,15 @@ class TestNewProject:
             "tests/test_hello.py",
         }
 
+    def test_git_ignores_the_caches_of_python(self, tmp_path: Path) -> None:
+        """After the first test a commit of everything has no compiled files."""
+        assert init(tmp_path, "shop").code == 0
+        assert "__pycache__/" in (tmp_path / "shop/.gitignore").read_text(encoding="utf-8").splitlines()
+
+    def test_the_way_into_its_folder_can_be_typed(self, tmp_path: Path) -> None:
+        """A shell takes a name with a blank for two."""
+        assert "\n  cd 'my flights'\n" in init(tmp_path, "my flights").output
+
     def test_each_target_has_a_lake_of_its_own(self, tmp_path: Path) -> None:
         """The place that is given is followed by the target's name."""
         found = made(tmp_path / "shop", {}, Asked("0.1.0", lake_root="abfss://c@a.dfs.core.windows.net/x/"))
@@ -501,6 +510,12 @@ class TestPython:
         assert document["experimental"] == {"skip_artifact_cleanup": True}
         assert tomllib.loads(after(found, "pyproject.toml"))["tool"]["dbxdec"]["resources"] is False
         assert "resources" not in after(found, ".gitignore")
+
+    def test_the_next_steps_promise_no_job_definitions(self, tmp_path: Path) -> None:
+        """A build makes the wheel alone: the jobs are made during the deploy."""
+        said = init(tmp_path, "--name", "shop", "--pydabs").output
+        assert re.search(r"^  dbxdec bundle +makes the wheel$", said, re.MULTILINE)
+        assert re.search(r"^  databricks bundle deploy +deploys it and the jobs; first put", said, re.MULTILINE)
 
     @pytest.mark.slow
     def test_the_loader_gives_the_jobs(self, tmp_path: Path) -> None:

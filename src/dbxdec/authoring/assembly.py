@@ -13,7 +13,8 @@ from dbxdec.authoring.definitions import doc_of, place_of
 from dbxdec.authoring.nodes import Call, Recorder, Step
 from dbxdec.authoring.surroundings import Surroundings
 from dbxdec.errors import AuthoringError, Problem, shown
-from dbxdec.model import dag, kinds
+from dbxdec.model import dag, kinds, signatures
+from dbxdec.model.values import ANY, ValueType
 from dbxdec.model.variables import names_in
 from dbxdec.records import dataclass
 
@@ -111,7 +112,8 @@ def assemble(
         _task(node, options, variables, surroundings) if isinstance(node, Call) else _step(node, options)
         for node in nodes
     )
-    types = {parameter.name: parameter.type for parameter in parameters}
+    known = {parameter.name: parameter.type for parameter in parameters}
+    types = {name: known.get(name, ValueType(ANY)) for name in signatures.signature(function).parameters}
     for node, task in zip(nodes, tasks, strict=True):
         if isinstance(node, Call):
             new_rows.check(node, task, parameters)

@@ -15,7 +15,7 @@ from dbxdec.authoring.dates import with_dates
 from dbxdec.authoring.definitions import place_of, rebound, seen_by
 from dbxdec.authoring.identity import tested_for_none
 from dbxdec.authoring.nodes import Call, Recorder
-from dbxdec.authoring.parameters import parameters_of
+from dbxdec.authoring.parameters import declared_of, parameters_of
 from dbxdec.authoring.references import ParameterProxy, Spoiled
 from dbxdec.authoring.settings import given_fields
 from dbxdec.authoring.steps import run_job
@@ -119,7 +119,7 @@ class Job(Generic[P]):
         recorder = recording.current()
         if isinstance(recorder, Recorder):
             recorder.jobs[self.key] = self
-            return run_job(recorder, self.key, parameters_of(self.fn)[0], self.compared, args, dict(kwargs))
+            return run_job(recorder, self.key, declared_of(self.fn), self.compared, args, dict(kwargs))
         message = f"the job `{self.key}` is called, but a job is not a function to call"
         hint = f"run it with `dbxdec run {self.key}`; its tasks can be called: `{self.key}.tasks[...].fn(...)`"
         if is_defining():

@@ -14,6 +14,7 @@ from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation, shown
 from dbxdec.io_managers.base import Mistaken
 from dbxdec.model import dag
+from dbxdec.model.mistakes import is_of_mistake
 from dbxdec.model.typehints import unwrapped
 from dbxdec.model.values import ANY, ValueType
 from dbxdec.records import dataclass
@@ -57,7 +58,7 @@ class _Ordered(recording.Node):
 
     def depend(self, other: object) -> None:
         recorder = self.recorder
-        if isinstance(other, Spoiled):
+        if isinstance(other, Spoiled) or is_of_mistake(other):
             return
         if isinstance(other, Task):
             recorder.problem(f"`{other.__name__}` is a task, not its result", f"call it: `{other.__name__}(...)`")

@@ -38,6 +38,12 @@ def parameters_of(function: Callable[..., Any]) -> tuple[list[JobParameter], lis
     return found, problems
 
 
+def declared_of(function: Callable[..., Any]) -> dict[str, JobParameter | None]:
+    """Return the parameters of a job's function by their names, in their order; None for one that is refused."""
+    found = {parameter.name: parameter for parameter in parameters_of(function)[0]}
+    return {name: found.get(name) for name in signatures.signature(function).parameters}
+
+
 def _parameter(function: Callable[..., Any], parameter: inspect.Parameter) -> JobParameter | tuple[str, str]:
     if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
         return "is positional-only, `*args` or `**kwargs`", "name each parameter: the platform passes them by name"

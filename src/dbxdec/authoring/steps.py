@@ -109,17 +109,17 @@ def native_task(
 def run_job(
     recorder: Recorder,
     job: str,
-    parameters: Sequence[dag.JobParameter],
+    known: Mapping[str, dag.JobParameter | None],
     compared: Callable[[], Mapping[str, bool]],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> TaskProxy[None]:
     """Return a task that runs the job `job` of this project, with its parameters checked.
 
-    `compared` tells which of them its conditions compare. It is asked only where that matters.
+    Those that are `known` as None are refused in their own job, so that nothing more is said of them. `compared` tells
+    which of them its conditions compare. It is asked only where that matters.
     """
     step = Step(recorder=recorder, key=job, where=recording.caller(), kind="run_job")
-    known = {parameter.name: parameter for parameter in parameters}
     given = dict(zip(known, args, strict=False)) | kwargs
     if len(args) > len(known):
         recorder.problem(
@@ -132,6 +132,8 @@ def run_job(
             recorder.problem(problem.message, problem.hint)
     texts = {}
     for name, parameter in known.items():
+        if parameter is None:
+            continue
         if name in given:
             texts[name] = _parameter_text(step, parameter, given[name], compared)
         elif parameter.default is None:

@@ -14,10 +14,13 @@ from dbxdec.local import builds, ledger
 from dbxdec.runtime.installed import find_manifest, installed_manifests
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from dbxdec.local.builds import Build
     from dbxdec.model.manifest import Manifest
+
+_OF_SPARK = frozenset({"pyspark", "delta"})
 
 
 def find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple[Build, str]:
@@ -50,9 +53,19 @@ def _of_project(here: Path, job: str) -> tuple[Build, str] | None:
     if absent := made.discovered.stand_ins:
         say(
             f"not installed here: {', '.join(absent)}; a task that needs it fails on this machine\n"
-            "    hint: install what the project depends on, as with `pip install -e .`"
+            f"    hint: {how_to_install(absent)}"
         )
     return build, f"`{job}` of a tree that can't be built" if made.left_out else "the tree"
+
+
+def how_to_install(absent: Collection[str]) -> str:
+    """Return how modules that the code imports come onto this machine. Spark is no dependency of a project."""
+    found = []
+    if not _OF_SPARK.issuperset(absent):
+        found.append("install what the project depends on, as with `pip install -e .`")
+    if not _OF_SPARK.isdisjoint(absent):
+        found.append('Spark, which a cluster has, comes with `pip install "dbxdec[spark]"`')
+    return "; ".join(found)
 
 
 def _installed(job: str) -> Manifest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,12 +97,13 @@ def _show(text: str) -> None:
 def _next(found: Plan, folder: Path) -> None:
     run = f"dbxdec run {found.hello}"
     run, build = (f"uv run {run}", "uv build --wheel") if found.uv else (run, "dbxdec bundle")
+    made, both = ("the wheel", "it and the jobs") if found.pydabs else ("the wheel and the job definitions", "both")
     steps = [
-        *([(f"cd {folder}", "")] if folder != Path() else []),
+        *([(f"cd {shlex.quote(folder.as_posix())}", "")] if folder != Path() else []),
         *([(run, "runs the first pipeline on this machine")] if found.hello else []),
         *([found.test] if found.test else []),
-        (build, "makes the wheel and the job definitions"),
-        ("databricks bundle deploy", "deploys both; first put your storage into databricks.yml: lake_root"),
+        (build, f"makes {made}"),
+        ("databricks bundle deploy", f"deploys {both}; first put your storage into databricks.yml: lake_root"),
     ]
     width = max(len(step) for step, _ in steps)
     echo("next:", err=True)

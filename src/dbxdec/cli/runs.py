@@ -12,7 +12,7 @@ from dbxdec.cli import completion, records, tables
 from dbxdec.cli.app import FAILED, WRONG_USAGE, Subcommands
 from dbxdec.cli.console import console, echo, escape, print_json, print_json_list, say
 from dbxdec.cli.home import home
-from dbxdec.errors import RunError, did_you_mean, listed
+from dbxdec.errors import RunError, counted, did_you_mean, listed
 from dbxdec.local import ledger
 from dbxdec.local.history import damage, title_of
 from dbxdec.local.parameters import parameters_shown
@@ -243,6 +243,6 @@ def report(run: str, output: Path | None, rows: int) -> None:
 def _fact(fact: Mapping[str, Any]) -> str:
     words = [f"{fact['name']}: {tables.short(str(fact.get('uri') or fact.get('value')))}"]
     words += [f"version {fact['version']}"] if fact.get("version") is not None else []
-    words += [f"{fact['rows']:,} rows"] if fact.get("rows") is not None else []
+    words += [counted(fact["rows"], "row")] if fact.get("rows") is not None else []
     words += [fact["span"]] if fact.get("span") else []
     return "\n        ".join([", ".join(words), *texts.expectations(fact)])

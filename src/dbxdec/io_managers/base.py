@@ -458,7 +458,7 @@ if TYPE_CHECKING:
 class Mistaken(IoManager):
     """An IoManager whose constructor failed with a mistake that is already noted. Using it reports nothing further."""
 
-    reads_changes = True
+    reads_changes = reads_table = True
     _table = "unknown"
     _meant: IoManager | None = None
     """The manager with the wrong options. It may lack some."""

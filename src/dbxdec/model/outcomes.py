@@ -36,7 +36,7 @@ def text(name: str, outcome: Mapping[str, Any]) -> str:
     broken = " (failed)" if outcome.get("broken") else ""
     match outcome.get("rule"):
         case "rows":
-            return f'"{name}": {rows:,} rows{broken}'
+            return f'"{name}": {counted(rows, "row")}{broken}'
         case "fraction":
             return f'"{name}": {failed:,} of {rows:,} rows fulfil it{broken}'
         case "whole":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dbxdec.errors import counted
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.frames import facts as frames
 from dbxdec.support import boundary, environment, masking
@@ -35,7 +36,7 @@ def note(kind: str, name: str, uri: str, facts: Facts, value: Any, seconds: floa
     rows = rows if isinstance(rows, int) else frames.rows(value)
     words = [uri]
     words += [f"version {facts.version}"] if facts.version is not None else []
-    words += [f"{rows:,} rows"] if rows is not None else []
+    words += [counted(rows, "row")] if rows is not None else []
     words += [facts.note] if facts.note else []
     log.info("%s %s: %s (%.2f s)", kind, name, ", ".join(words), seconds)
     _append(

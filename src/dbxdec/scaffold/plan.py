@@ -54,7 +54,7 @@ class Plan:
 
     `repository` is the top of the git repository that the project is in; `uv` is whether the project's environment is
     uv's. `hello` is the key of the first job, if there is one; `test` is the command that runs the first test, if there
-    is one, and what to say of it.
+    is one, and what to say of it. `pydabs` is whether the jobs come from Python, so that no build writes them.
     """
 
     root: Path
@@ -64,6 +64,7 @@ class Plan:
     hello: str | None
     uv: bool
     test: tuple[str, str] | None
+    pydabs: bool
 
 
 @dataclass()
@@ -130,7 +131,7 @@ def plan(folder: Path, asked: Asked) -> Plan:
     local = table(tomllib.loads(text), "tool", "dbxdec", "variables")
     lake = ["lake/"] if needs_lake and local.get("lake_root") == "lake" else []
     made = [] if pydabs else [str(project.settings.resources), unbuilt.marker_of(str(project.settings.resources))]
-    _ignore(making, ["dist/", ".dbxdec/", *lake, *made])
+    _ignore(making, project, ["dist/", ".dbxdec/", *lake, *made])
     if needs_hello:
         _hello(making, project, asked, key)
     making.problems += _unwritable(making)
@@ -139,7 +140,7 @@ def plan(folder: Path, asked: Asked) -> Plan:
     top = next((place for place in (root, *root.parents) if (place / ".git").exists()), None)
     runs = tests.command(project.hatch, uses_uv=uses_uv) if is_tested else None
     hello = key if has_hello or needs_hello else None
-    return Plan(root, top, tuple(making.changes), tuple(making.notes), hello, uses_uv, runs)
+    return Plan(root, top, tuple(making.changes), tuple(making.notes), hello, uses_uv, runs, pydabs)
 
 
 def _project(making: _Making, asked: Asked) -> _Project | None:
@@ -363,13 +364,16 @@ def _loader(making: _Making, top: Path, folder: str) -> None:
         )
 
 
-def _ignore(making: _Making, paths: list[str]) -> None:
+def _ignore(making: _Making, project: _Project, paths: list[str]) -> None:
     """Edit the file that counts for hatchling, the nearest: a new file would hide the rules of one above."""
     path = _find_above(making.root, ".gitignore") or making.root / ".gitignore"
     prefix = making.root.relative_to(path.parent).as_posix()
     paths = [each if prefix == "." else f"{prefix}/{each}" for each in paths]
     before = _read(making, path) if path.exists() else None
-    making.change(path, before, ignore.add(before or "", paths, "# Made by builds and runs of dbxdec."))
+    first = "__pycache__/\n" if project.is_new else ""
+    making.change(
+        path, before, ignore.add(first if before is None else before, paths, "# Made by builds and runs of dbxdec.")
+    )
 
 
 def _hello(making: _Making, project: _Project, asked: Asked, key: str) -> None:

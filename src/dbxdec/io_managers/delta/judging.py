@@ -11,7 +11,7 @@ from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import ExpectationError, Problem, RunError, listed
+from dbxdec.errors import ExpectationError, Problem, RunError, counted, listed
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.expectations import DROPPING, OF_QUARANTINE, Expectation, Fraction, Rows, Unique
 from dbxdec.model import outcomes
@@ -62,7 +62,7 @@ def judged(expectation: Expectation, failed: int, total: int) -> Outcome:
         case Rows(least, most):
             bounds = [f"at least {least:,}"] if least is not None and total < least else []
             bounds += [f"at most {most:,}"] if most is not None and total > most else []
-            why = f"{total:,} rows, and there must be {bounds[0]}" if bounds else None
+            why = f"{counted(total, 'row')}, and there must be {bounds[0]}" if bounds else None
         case Fraction(_, part):
             # Divided, not multiplied: 0.29 * 100 is less than 29.
             share = failed / total if total else 0.0

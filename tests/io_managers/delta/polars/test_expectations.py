@@ -431,6 +431,14 @@ def test_what_is_no_condition_is_refused_before_the_function_runs(tables: Tables
         tables.lake.table("flights", expect={"it": condition}).preflight(context)
 
 
+def test_the_plan_of_polars_is_no_part_of_an_error(tables: Tables) -> None:
+    """The column says what is wrong; how Polars came to it would hide that."""
+    with pytest.raises(RunError) as caught:
+        tables.write(FLIGHTS, expect={"it": "nope > 1"})
+    assert "FAILED HERE" not in str(caught.value)
+    assert "context stack" not in str(caught.value)
+
+
 @pytest.mark.parametrize("value", [{"a": 1}, [1, 5], {}])
 @pytest.mark.parametrize("condition", ["delay = :x", "delay IN :x", "delay IN (:x)"])
 def test_a_parameter_of_several_values_is_none_of_sql(tables: Tables, value: Any, condition: str) -> None:

@@ -438,4 +438,6 @@ def _nodes(expression: pl.Expr) -> Iterator[pl.Expr]:
 
 
 def _first(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    """Return what an error of Polars says, on one line, without the plan and the steps that it adds."""
+    said = str(error).partition("\n\nResolved plan until failure")[0].partition("\n\nThis error occurred")[0]
+    return " ".join(said.split()) or type(error).__name__
