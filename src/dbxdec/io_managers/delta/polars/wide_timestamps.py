@@ -76,9 +76,10 @@ def _fits(files: pl.DataFrame, name: str) -> pl.Expr:
     import polars as pl
 
     def part(kind: str) -> pl.Expr:
-        fields = getattr(dict(files.schema).get(kind), "fields", ())
-        there = name in {field.name for field in fields}
-        return pl.col(kind).struct.field(name) if there else pl.lit(None)
+        column = dict(files.schema).get(kind)
+        there = isinstance(column, pl.Struct) and name in {field.name for field in column.fields}
+        # Not by an expression, which would read `*` and `^...$` as patterns.
+        return pl.lit(files[kind].struct.unnest()[name] if there else None)
 
     inside = part("min").cast(pl.Datetime("us", "UTC")).ge(_FIRST) & part("max").cast(pl.Datetime("us", "UTC")).le(
         _LAST
