@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.polars_frames import named, nodes
+from dbxdec.io_managers.polars_frames import field_at, named, nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,10 +76,8 @@ def _fits(files: pl.DataFrame, name: str) -> pl.Expr:
     import polars as pl
 
     def part(kind: str) -> pl.Expr:
-        column = dict(files.schema).get(kind)
-        there = isinstance(column, pl.Struct) and name in {field.name for field in column.fields}
-        # Not by an expression, which would read `*` and `^...$` as patterns.
-        return pl.lit(files[kind].struct.unnest()[name] if there else None)
+        fields = [field.name for field in getattr(dict(files.schema).get(kind), "fields", ())]
+        return field_at(pl.col(kind), fields.index(name), len(fields)) if name in fields else pl.lit(None)
 
     inside = part("min").cast(pl.Datetime("us", "UTC")).ge(_FIRST) & part("max").cast(pl.Datetime("us", "UTC")).le(
         _LAST
