@@ -313,6 +313,16 @@ def test_merges_judge_the_rows_of_their_source(tables: Tables) -> None:
         tables.write(DeltaMerge(FLIGHTS.slice(2, 1), on="flight"), "2", **options)
 
 
+@pytest.mark.parametrize(("condition", "left"), [("delay > 0", [1, 2]), ("gone OR delay > 0", [1])])
+def test_a_row_that_tells_of_a_delete_is_judged(tables: Tables, condition: str, left: list[int]) -> None:
+    """One that is left out deletes nothing; a condition can let it pass, by a column that no table has."""
+    tables.write(FLIGHTS.head(2), "0")
+    told = pl.DataFrame({"flight": [2], "delay": [-1], "gone": [True]})
+    merge = DeltaMerge(told, on="flight").when_matched_delete(predicate="source.gone")
+    tables.write(merge, expect_or_drop={"it": condition})
+    assert tables.flights() == left
+
+
 def test_a_merge_that_deletes_what_is_not_in_its_source_drops_no_rows(tables: Tables) -> None:
     """A row that is left out would be deleted."""
     merge = DeltaMerge(FLIGHTS, on="flight").when_not_matched_by_source_delete()
