@@ -21,6 +21,12 @@ def named(name: str) -> pl.Expr:
     return selectors.by_name(name).as_expr()
 
 
+def field_at(value: pl.Expr, number: int, of: int) -> pl.Expr:
+    """Return the field at this place of a struct with `of` fields, whatever its name is; it may be a pattern, too."""
+    places = list(map(str, range(of)))
+    return value.struct.rename_fields(places).struct.field(places[number])
+
+
 def cast(frame: Frame, types: Mapping[str, pl.DataType]) -> Frame:
     """Return `frame` with other types for some columns."""
     return frame.with_columns(named(name).cast(kind) for name, kind in types.items()) if types else frame

@@ -323,7 +323,10 @@ def test_nested_values_are_in_ndjson_and_refused_in_csv(target: Path) -> None:
     io = PolarsNdjsonIoManager("unused")
     io.write(output(target), data)
     assert_frame_equal(io.read(wanted(target)), data)
-    for value in ({"l": [[1.0, None], [math.nan]]}, {"s": [None, {"a": {"b": [[math.inf], None]}}]}):
+    named = pl.DataFrame({"s": [{"a": 1.5, "*": 2.5, "^a$": 3.5}]})  # to Polars these names are patterns
+    PolarsNdjsonIoManager("unused", mode="overwrite").write(output(target), named)
+    assert_frame_equal(io.read(wanted(target)), named)
+    for value in ({"l": [[1.0, None], [math.nan]]}, {"s": [None, {"a": {"*": [[math.inf], None]}}]}):
         with pytest.raises(RunError, match=r"'[ls]' has NaN or infinity"):
             PolarsNdjsonIoManager("unused", mode="overwrite").write(output(target), pl.DataFrame(value).lazy())
     with pytest.raises(RunError, match=r"can't store 'l' \(List\(Int64\)\), 's' \(Struct"):

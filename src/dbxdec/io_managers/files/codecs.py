@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.files.stores import LocalStore, is_local, refused
-from dbxdec.io_managers.polars_frames import named, with_keys
+from dbxdec.io_managers.polars_frames import field_at, named, with_keys
 from dbxdec.support.boundary import hint_of_full
 
 if TYPE_CHECKING:
@@ -267,8 +267,9 @@ def _finite(kind: Any, value: pl.Expr) -> pl.Expr | None:
         inner = _finite(kind.inner, pl.element())
         return None if inner is None else value.list.eval(inner).list.all().fill_null(value=True)
     if isinstance(kind, pl.Struct):
-        fields = [_finite(field.dtype, value.struct[number]) for number, field in enumerate(kind.fields)]
-        found = [field for field in fields if field is not None]
+        types = [one.dtype for one in kind.fields]
+        fields = [_finite(inner, field_at(value, number, len(types))) for number, inner in enumerate(types)]
+        found = [one for one in fields if one is not None]
         return pl.all_horizontal(found) if found else None
     return None
 

@@ -313,6 +313,51 @@ def test_merges_judge_the_rows_of_their_source(tables: Tables) -> None:
         tables.write(DeltaMerge(FLIGHTS.slice(2, 1), on="flight"), "2", **options)
 
 
+@pytest.mark.parametrize(
+    ("condition", "kinds"),
+    [
+        ("flight < day", "Int64 with Date"),
+        ("flight IS NULL OR NOT (flight >= :day)", "Int64 with Date"),
+        ("day BETWEEN 1 AND 5", "Date with Int"),
+        ("price <> '1.1'", r"Decimal\(.*\) with String"),
+        ("CASE WHEN flight > 0 THEN price < carrier ELSE TRUE END", r"Decimal\(.*\) with String"),
+    ],
+)
+def test_values_that_polars_compares_as_others_are_refused(tables: Tables, condition: str, kinds: str) -> None:
+    """20240101 is more than the days since 1970, and 10 is less than 9 as strings: each row would pass."""
+    priced = FLIGHTS.with_columns(price=pl.lit(Decimal("1.10")))
+    with pytest.raises(RunError, match=rf'expectation "it" of .* it compares {kinds}'):
+        tables.write(priced, expect={"it": condition})
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "EXTRACT(year FROM day) > flight",
+        "MAX(flight) OVER (PARTITION BY day) > 1",
+        "FIRST_VALUE(flight > 0) OVER (PARTITION BY day ORDER BY flight)",
+        "CAST(flight AS DATE) < day",
+        "price > 1",
+        "flight > 0.5",
+        "CAST(price AS STRING) <> '1.1'",
+    ],
+)
+def test_values_of_one_kind_are_compared(tables: Tables, condition: str) -> None:
+    """Also where days and numbers stand beside each other."""
+    priced = FLIGHTS.with_columns(price=pl.lit(Decimal("1.10")))
+    assert tables.write(priced, expect={"it": condition}).expectations["it"]["rows"] == 6
+
+
+@pytest.mark.parametrize(("condition", "left"), [("delay > 0", [1, 2]), ("gone OR delay > 0", [1])])
+def test_a_row_that_tells_of_a_delete_is_judged(tables: Tables, condition: str, left: list[int]) -> None:
+    """One that is left out deletes nothing; a condition can let it pass, by a column that no table has."""
+    tables.write(FLIGHTS.head(2), "0")
+    told = pl.DataFrame({"flight": [2], "delay": [-1], "gone": [True]})
+    merge = DeltaMerge(told, on="flight").when_matched_delete(predicate="source.gone")
+    tables.write(merge, expect_or_drop={"it": condition})
+    assert tables.flights() == left
+
+
 def test_a_merge_that_deletes_what_is_not_in_its_source_drops_no_rows(tables: Tables) -> None:
     """A row that is left out would be deleted."""
     merge = DeltaMerge(FLIGHTS, on="flight").when_not_matched_by_source_delete()

@@ -15,6 +15,7 @@ from deltalake.transaction import AddAction
 from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers.delta.polars.wide_timestamps import doubtful
 from delta_tools import output, receipt, wanted
 
 pytest.importorskip("pyarrow")
@@ -53,6 +54,16 @@ def test_they_are_read_as_they_are(tmp_path: Path, *, has_bounds: bool) -> None:
     assert found["t"].to_list() == [END, NOW, dt.datetime(1, 1, 1, tzinfo=dt.UTC), None]
     lazy = io.read(wanted(table, annotation=pl.LazyFrame))
     assert lazy.filter(pl.col("t") == END).collect()["id"].to_list() == [0]
+
+
+@pytest.mark.parametrize("name", ["*", "^a$"])
+def test_names_that_polars_takes_for_patterns_are_names(tmp_path: Path, name: str) -> None:
+    """The bounds of other columns say nothing of this one."""
+    rows = pl.DataFrame({"a": [NOW], "x": [END], "b": [NOW]})
+    rows.columns = ["a", name, "b"]
+    rows.write_delta(tmp_path / "t")
+    assert len(doubtful(DeltaTable(str(tmp_path / "t")), rows.schema)) == 1
+    assert PolarsDeltaIoManager(str(tmp_path)).read(wanted(tmp_path / "t")).rows() == [(NOW, END, NOW)]
 
 
 @BOUNDS

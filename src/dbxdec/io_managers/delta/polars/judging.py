@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.delta import judging
 from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Rows, Unique
-from dbxdec.io_managers.delta.polars import counting
+from dbxdec.io_managers.delta.polars import comparing, counting
 from dbxdec.io_managers.delta.polars.spilling import once_only
 from dbxdec.io_managers.delta.sql import POLARS_SQL
 from dbxdec.io_managers.polars_frames import named
@@ -96,7 +96,7 @@ class Judge(judging.Judge):
             except pl.exceptions.PolarsError:  # it lacks the columns; in SQL that is `IN`, not a Python function
                 return isinstance(one.condition, str)
 
-        return all(map(is_separable, _nodes(condition)))
+        return all(map(is_separable, comparing.nodes(condition)))
 
     def _may_be_uneven(self, one: Expectation, condition: pl.Expr) -> bool:
         """Return whether a condition may give other than one value for each row, as `head(2)` or a filter does."""
@@ -173,6 +173,8 @@ class Judge(judging.Judge):
         if tried.schema["met"] != pl.Boolean or tried.height != two.height:
             what = f"it gives {tried.schema['met']}" if tried.height == two.height else "it is one value for all rows"
             raise RunError(f"{what}, not true or false for each row", hint=_OF_EACH)
+        if isinstance(condition, str):
+            comparing.refuse_mixed(found, rows)
         return found
 
 
@@ -427,14 +429,6 @@ def parsed(condition: str, text: str) -> pl.Expr:
 
 def _number_of_values(number: int) -> str:
     return f"it gives {number:,} value{'' if number == 1 else 's'}"
-
-
-def _nodes(expression: pl.Expr) -> Iterator[pl.Expr]:
-    """Yield an expression, and all that it is made of."""
-    waiting = [expression]
-    while waiting:  # some are deeper than Python's calls may be
-        yield (one := waiting.pop())
-        waiting += one.meta.pop()
 
 
 def _first(error: BaseException) -> str:

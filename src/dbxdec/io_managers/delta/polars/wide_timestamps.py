@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.polars_frames import named, nodes
+from dbxdec.io_managers.polars_frames import field_at, named, nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,9 +76,8 @@ def _fits(files: pl.DataFrame, name: str) -> pl.Expr:
     import polars as pl
 
     def part(kind: str) -> pl.Expr:
-        fields = getattr(dict(files.schema).get(kind), "fields", ())
-        there = name in {field.name for field in fields}
-        return pl.col(kind).struct.field(name) if there else pl.lit(None)
+        fields = [field.name for field in getattr(dict(files.schema).get(kind), "fields", ())]
+        return field_at(pl.col(kind), fields.index(name), len(fields)) if name in fields else pl.lit(None)
 
     inside = part("min").cast(pl.Datetime("us", "UTC")).ge(_FIRST) & part("max").cast(pl.Datetime("us", "UTC")).le(
         _LAST
