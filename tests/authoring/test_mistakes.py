@@ -272,6 +272,14 @@ def test_a_value_of_the_run_that_python_refuses_says_so() -> None:
     assert "`+` and `/` make longer strings" in (problem.hint or "")
 
 
+def test_a_function_that_works_with_results_may_lack_its_decorator() -> None:
+    """Where a plain function that the job calls uses a result, the hint asks for `@task`; in the body it does not."""
+    (first, *_) = build("def clean(x): return [y for y in (x + 1,)]\ncount(clean(orders()))")
+    assert (first.hint or "").endswith("; or is `@task` missing on `clean`?")
+    (first, *_) = build("y = [n + 1 for _ in 'a']")
+    assert first.hint == "compute inside a task that receives it"
+
+
 def test_a_hint_for_two_writers_names_what_tells_them_apart() -> None:
     """Another key helps where the key is in the path, `{job}` where the writers are of two jobs."""
     (own, _) = build("orders.override(key='o', io_manager=lake.table('orders'))()")

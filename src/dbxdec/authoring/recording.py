@@ -100,13 +100,26 @@ def active(recorder: Recording) -> Iterator[None]:
 
 def caller() -> SourceLocation:
     """Return the innermost running line of the author: not dbxdec's own and, as far as is known, not a library's."""
+    return SourceLocation.of_frame(_authors_frame())
+
+
+def called_by_job() -> str | None:
+    """Return the name of the author's running function; None where that is the body of a job itself."""
+    frame = _authors_frame()
+    while frame.f_code.co_name.startswith("<") and frame.f_back is not None:  # a comprehension, or a lambda
+        frame = frame.f_back
+    is_body = frame.f_back is None or is_own(frame.f_back.f_globals)
+    return None if is_body else frame.f_code.co_name
+
+
+def _authors_frame() -> FrameType:
     frame = sys._getframe(1)
     while frame.f_back is not None and is_own(frame.f_globals):
         frame = frame.f_back
     innermost, outer = frame, frame
     while (in_library := _is_library(outer)) and outer.f_back is not None:
         outer = outer.f_back
-    return SourceLocation.of_frame(innermost if in_library or is_own(outer.f_globals) else outer)
+    return innermost if in_library or is_own(outer.f_globals) else outer
 
 
 def refuse(problems: Iterable[Problem]) -> None:

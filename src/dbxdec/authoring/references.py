@@ -47,6 +47,8 @@ class Reference:
         recording.take(self)
         # One expression of Python may use a value in several ways: the first one tells what is wrong.
         if recording.is_first_misuse(self):
+            called = recording.called_by_job()
+            hint += f"; or is `@task` missing on `{called}`?" if called else ""
             recording.refuse([Problem(f"{self.describe()} is used {how}; {_LATER}", hint=hint)])
 
     def __bool__(self) -> bool:
