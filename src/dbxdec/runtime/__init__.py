@@ -108,9 +108,10 @@ def _boundary(kind: type[DbxdecError]) -> Iterator[None]:
     try:
         yield
     except kind as error:
+        from dbxdec.runtime.blame import own_files
         from dbxdec.support.printing import plain
 
-        streams.tell(masking.hide(f"dbxdec-run: {plain(str(error))}"), stderr)
+        streams.tell(masking.hide(f"dbxdec-run: {own_files(plain(str(error)))}"), stderr)
         raise Told(1) from None
 
 

@@ -88,12 +88,10 @@ def _shown(code: Any) -> str:
 
 def _place(trace: TracebackType | None) -> SourceLocation | None:
     """Return the author's line that a traceback reached last."""
-    from dbxdec.runtime.blame import own_files
-
     found = None
     while trace is not None:
         path = trace.tb_frame.f_code.co_filename
         if not path.startswith((OURS[0], "<")) and not (path.startswith(_PYTHONS) and "site-packages" not in path):
-            found = SourceLocation(own_files(path), trace.tb_lineno)
+            found = SourceLocation(path, trace.tb_lineno)
         trace = trace.tb_next
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dbxdec.io_managers import spark_frames
 from dbxdec.io_managers.files import spark_stores
 from dbxdec.io_managers.files.manager import FilesIoManager, Mode
+from dbxdec.io_managers.spark_causes import told_of_query
 from dbxdec.io_managers.spark_session import fail, is_frame, require_reach, session
 from dbxdec.model import storage_paths
 
@@ -103,11 +104,12 @@ class SparkParquetIoManager(FilesIoManager):
     def sink(self, value: Any, place: str, store: Store, *, task: str) -> tuple[int | None, dict[str, Any]]:
         spark_frames.check_partitions(value.schema, self.partitions, task=task)
         value = spark_frames.refuse_lost(value, self.partitions)
-        try:
-            writer = value.write.options(**self.resolve(dict(self.write_options or {})))
-            if self.partitions:
-                writer = writer.partitionBy(*self.partitions)
-            writer.mode("error").parquet(place)
-        except Exception as error:  # noqa: BLE001 - it is raised again
-            fail(error, place, "write")
+        with told_of_query(task, place):
+            try:
+                writer = value.write.options(**self.resolve(dict(self.write_options or {})))
+                if self.partitions:
+                    writer = writer.partitionBy(*self.partitions)
+                writer.mode("error").parquet(place)
+            except Exception as error:  # noqa: BLE001 - it is raised again
+                fail(error, place, "write")
         return None, {"spark": json.loads(value.schema.json()), "partitions": list(self.partitions)}

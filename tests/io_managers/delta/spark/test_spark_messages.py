@@ -13,7 +13,7 @@ import pytest
 
 import spark_tools
 from dbxdec import bundle_variable
-from dbxdec.errors import DbxdecError, RunError
+from dbxdec.errors import DbxdecError, RunError, SourceLocation
 from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
 from dbxdec.io_managers.delta.spark.manager import SparkDelta, SparkDeltaIoManager
 from dbxdec.io_managers.files.spark import SparkParquetIoManager
@@ -63,6 +63,45 @@ def test_a_look_at_a_table_with_an_identity_makes_no_commit(path: Place) -> None
     path.spark.sql(f"CREATE TABLE delta.`{path.uri}` (id BIGINT GENERATED ALWAYS AS IDENTITY, x BIGINT) USING delta")
     path.manager("append").preflight(output(path.uri, receipt("2")))
     assert len(list(Path(path.uri, "_delta_log").glob("*.json"))) == 1
+
+
+@with_spark
+@pytest.mark.classic  # over Connect Spark knows no line of the author
+@spark_tools.needs_made_columns  # before ANSI was the default, a division by zero was null
+def test_a_query_that_fails_while_it_is_stored_is_one_sentence_at_its_line(path: Place, tmp_path: Path) -> None:
+    """Spark's own error begins with the write, has a page of Java, and the cause somewhere below."""
+    from pyspark.sql import functions
+
+    frame = path.frame(0, 1)
+    wrong = frame.select((1 / functions.col("x")).alias("x"))
+    files = SparkParquetIoManager("unused"), str(tmp_path / "files")
+    for io, uri in ((path.manager("append"), path.uri), files):
+        with pytest.raises(RunError) as error:
+            io.write(output(uri), wrong)
+        (problem,) = error.value.problems
+        assert problem.message.startswith("the query of the task `task` into ")
+        assert "failed: [DIVIDE_BY_ZERO] Division by zero" in problem.message
+        assert "\n" not in problem.message
+        assert isinstance(problem.where, SourceLocation)
+        assert Path(problem.where.path).name == Path(__file__).name
+
+
+@with_spark
+@pytest.mark.slow
+def test_a_function_that_raises_in_a_query_is_told_with_its_traceback(path: Place) -> None:
+    """It is the task's own code: what it raises may be anything."""
+    from pyspark.sql import functions
+
+    def worth(x: int) -> int:
+        raise ValueError(f"no price for {x}")
+
+    frame = path.frame(1).select(functions.udf(worth, "bigint", useArrow=False)("x").alias("x"))
+    with pytest.raises(RunError) as error:
+        path.write("append", "1", frame)
+    said = str(error.value)
+    assert "failed in the task's own code: ValueError: no price for 1" in said
+    assert "in worth" in said
+    assert "org.apache" not in said
 
 
 @pytest.mark.parametrize("name", ["DELTA_EXCEED_CHAR_VARCHAR_LIMIT", "EXCEED_LIMIT_LENGTH"])

@@ -31,6 +31,7 @@ from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
 from dbxdec.io_managers.delta.sql import SPARK_SQL, Sql
 from dbxdec.io_managers.running import current_receipt
+from dbxdec.io_managers.spark_causes import told_of_query
 from dbxdec.io_managers.spark_session import fail, is_merge, is_missing, require_reach, session
 from dbxdec.model import places
 
@@ -283,7 +284,8 @@ class SparkDelta(DeltaIoManager):
         judge = self.judge(context)
         if judge is not None:
             staging.remove_earlier(table, context.receipt)
-        result = self._written(table, context, value, judge)
+        with told_of_query(context.receipt.id.task, context.uri):
+            result = self._written(table, context, value, judge)
         if judge is not None and result.expectations:
             result = replace(result, expectations=judge.in_order(result.expectations))
         if context.receipt.id.key:

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.spark import equal_keys
 from dbxdec.io_managers.delta.spark.batches import FAILED
-from dbxdec.io_managers.spark_session import CHECK, explained, first_line, is_conflict, text_of
+from dbxdec.io_managers.spark_causes import messages_of, parts_of, raised_in, said
+from dbxdec.io_managers.spark_session import explained, is_conflict, text_of
 from dbxdec.records import dataclass
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-# Before 4.0 an error that a query raises has no name.
-_NAMED = re.compile(
-    rf"\[[A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*\] [^\n]*(?:\n - [^\n]*)*|java\.lang\.RuntimeException: {CHECK}[^\n]*"
-)
-# Wrappers, which say nothing of the cause.
-_OUTER = (
-    "STREAM_FAILED",
-    "TASK_WRITE_FAILED",
-    "FOREACH_BATCH_USER_FUNCTION_ERROR",
-    "FOREACH_USER_FUNCTION_ERROR",
-    "FAILED_EXECUTE_UDF",
-)
-_ENDED = "terminated with exception: "
-_TRACEBACK = "Traceback (most recent call last):"
 # Spark's words where two streams have written one batch of a checkpoint, and where one of this JVM is at work.
 _WROTE_TOO = ("CONCURRENT_STREAM_LOG_UPDATE", "Multiple streaming jobs detected")
 _AT_WORK = ("another query with same id is already active", "CONCURRENT_QUERY")
-_MOST = 4_000
-
-
-class _Part(Exception):  # noqa: N818 - a message of Spark's, in the form that `explained` takes
-    pass
 
 
 @dataclass(frozen=True)
@@ -48,7 +26,7 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException, query: Any = None) -> Failure:
         """Return what `error` says, and what the `query` has kept of it."""
-        found = list(_of_java(getattr(error, "_origin", None))) or [text_of(error)]
+        found = messages_of(error)
         if query is not None:
             try:
                 kept = query.exception()  # over Connect it has all of the server's messages
@@ -65,7 +43,7 @@ class Failure:
     @property
     def is_conflict(self) -> bool:
         """Whether another writer of the table was faster."""
-        return is_conflict(self.error) or any(is_conflict(part) for part in self._parts())
+        return is_conflict(self.error) or any(is_conflict(part) for part in parts_of(self.messages))
 
     @property
     def has_other_writer(self) -> bool:
@@ -85,12 +63,12 @@ class Failure:
     def told(self, uri: str, task: str) -> RunError:
         """Return the error in one sentence, with the traceback of the task's own code if that raised it."""
         if FAILED in self.text:
-            said = self.text.partition(FAILED)[2].splitlines()[0]
+            why = self.text.partition(FAILED)[2].splitlines()[0]
             return RunError(
-                f"the stream of the task `{task}` into {uri} was stopped: {said}",
+                f"the stream of the task `{task}` into {uri} was stopped: {why}",
                 hint="nothing is lost: the later attempt merges the rows",
             )
-        parts = list(self._parts())
+        parts = list(parts_of(self.messages))
         if any(equal_keys.is_told(part) for part in parts):
             return RunError(
                 f"a batch of the stream of the task `{task}` has rows with equal keys; keys of a DeltaMerge must be "
@@ -100,46 +78,13 @@ class Failure:
         for part in reversed(parts):
             if (known := explained(part, uri, "write")) is not None:
                 return known
-        if (raised := _raised(self.messages)) is not None:
+        if (raised := raised_in(self.messages)) is not None:
             return RunError(
                 f"the stream of the task `{task}` into {uri} failed in the task's own code: {raised}",
                 hint="batches before it are stored; a retry goes on with this one",
             )
         return RunError(
-            f"the stream of the task `{task}` into {uri} failed: {_said(self.messages[-1])}",
+            f"the stream of the task `{task}` into {uri} failed: {said(self.messages[-1])}",
             hint="batches before it are stored, and a retry goes on with this one; a stream whose sources have changed "
             "needs a new checkpoint",
         )
-
-    def _parts(self) -> Iterator[_Part]:
-        """Yield the messages that have one of Spark's names."""
-        for message in self.messages:
-            for found in _NAMED.finditer(message):
-                if not found[0][1:].startswith(_OUTER):
-                    yield _Part(found[0])
-
-
-def _said(message: str) -> str:
-    """Return the first line of a message, without the names of the query around it."""
-    line = first_line(_Part(message.rpartition(_ENDED)[2]))
-    return line.partition(" SQLSTATE")[0]
-
-
-def _of_java(error: Any) -> Iterator[str]:
-    while error is not None:
-        yield f"{error.getMessage()}"
-        error = error.getCause()
-
-
-def _raised(messages: tuple[str, ...]) -> str | None:
-    """Return the innermost traceback of Python: its exception, then all of it."""
-    for message in reversed(messages):
-        if _TRACEBACK not in message:
-            continue
-        traceback = message.rpartition(_TRACEBACK)[2]
-        lines = traceback.partition("\n SQLSTATE")[0].rstrip().splitlines()
-        # The lines of calls are indented. The exception follows, and then what Spark says of the query.
-        end = next((i for i, line in enumerate(lines) if line[:1].strip()), len(lines) - 1)
-        shown = "\n".join(f"    {line}" for line in [_TRACEBACK, *lines[1 : end + 1]])
-        return f"{lines[end]}\n{shown[:_MOST]}"
-    return None
