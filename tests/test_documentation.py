@@ -574,6 +574,15 @@ def test_the_answers_of_contributing_are_modules() -> None:
     assert [name for name in sorted(named) if not any(path.endswith(f"/{name}") for path in sources)] == []
 
 
+def test_each_module_is_in_the_picture_of_contributing() -> None:
+    """Whoever looks for a behaviour finds there the room and the module that decides it."""
+    _, picture, *_ = text_of("CONTRIBUTING.md").partition("## Where things are")[2].split("\n```\n")
+    words = set(re.findall(r"\w+", picture))
+    modules = [path for path in (ROOT / "src").rglob("*.py") if not path.stem.startswith("__")]
+    assert len(modules) > 300
+    assert sorted(path.as_posix() for path in modules if path.stem not in words) == []
+
+
 def test_each_option_of_a_run_is_documented() -> None:
     """docs/local.md names every option of `dbxdec run`."""
     run = cli.get_command(click.Context(cli), "run")
