@@ -742,8 +742,8 @@ class TestTaken:
         task_.run("1", make=lambda new: new.select("k"))
         add(at, (1, 1))
         zombie, run = task_.plan("zombie"), task_.plan("2")
-        rows_of = task_.read(run)["new"].select("k")
-        act = functools.partial(task_.write, run, "2", 1, rows_of)
+        mine = task_.read(run)["new"].select("k")
+        act = functools.partial(task_.write, run, "2", 1, mine)
         frame = path.midway("1", act).selectExpr("int(x) AS k")
         given: Any = frame
         if value == "merge" and not IS_CONNECT:
