@@ -76,21 +76,20 @@ def raised_in(messages: Sequence[str]) -> str | None:
 def told_of_query(task: str, uri: str) -> Iterator[None]:
     """Tell an error of Spark's of a result's query, which runs while it is stored, in one sentence.
 
-    The author's line is named where Spark knows it.
+    The author's line is named where Spark knows it. What a function of the author's raised passes as it is.
     """
     try:
         yield
     except Exception as error:
-        if type(error).__module__.startswith(("pyspark.", "py4j.")):
-            raise RunError([_of_query(messages_of(error), task, uri)]) from error
-        raise
+        messages = messages_of(error)
+        if not type(error).__module__.startswith(("pyspark.", "py4j.")) or raised_in(messages) is not None:
+            raise
+        raise RunError([_of_query(messages, task, uri)]) from error
 
 
 def _of_query(messages: Sequence[str], task: str, uri: str) -> Problem:
-    what = f"the query of the task `{task}` into {uri} failed"
-    if (raised := raised_in(messages)) is not None:
-        return Problem(f"{what} in the task's own code: {raised}")
     *_, cause = [Part(messages[-1]), *parts_of(messages)]
     called = next((found for message in messages if (found := _CALLED.search(message)) is not None), None)
     where = SourceLocation(called[1], int(called[2])) if called is not None else None
-    return Problem(f"{what}: {said(str(cause))}", where, "mend the query in the task, or the rows that it reads")
+    message = f"the query of the task `{task}` into {uri} failed: {said(str(cause))}"
+    return Problem(message, where, "mend the query in the task, or the rows that it reads")

@@ -86,24 +86,6 @@ def test_a_query_that_fails_while_it_is_stored_is_one_sentence_at_its_line(path:
         assert Path(problem.where.path).name == Path(__file__).name
 
 
-@with_spark
-@pytest.mark.slow
-def test_a_function_that_raises_in_a_query_is_told_with_its_traceback(path: Place) -> None:
-    """It is the task's own code: what it raises may be anything."""
-    from pyspark.sql import functions
-
-    def worth(x: int) -> int:
-        raise ValueError(f"no price for {x}")
-
-    frame = path.frame(1).select(functions.udf(worth, "bigint", useArrow=False)("x").alias("x"))
-    with pytest.raises(RunError) as error:
-        path.write("append", "1", frame)
-    said = str(error.value)
-    assert "failed in the task's own code: ValueError: no price for 1" in said
-    assert "in worth" in said
-    assert "org.apache" not in said
-
-
 @pytest.mark.parametrize("name", ["DELTA_EXCEED_CHAR_VARCHAR_LIMIT", "EXCEED_LIMIT_LENGTH"])
 def test_strings_that_are_longer_than_their_column_are_named_without_a_stack(name: str) -> None:
     """CHAR(n) and VARCHAR(n) are rules of a table, as constraints are."""
