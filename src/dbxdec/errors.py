@@ -150,6 +150,10 @@ class HandledError(RunError):
     """Raised by a job's failure handler when it has done its work: the run has failed tasks."""
 
 
+class QueryError(RunError):
+    """Raised where a lazy query fails while its result is stored, far from the line that made it."""
+
+
 class ExpectationError(RunError):
     """Raised by a write of rows that are not what their table expects, or not what their contract says.
 

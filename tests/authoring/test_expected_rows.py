@@ -351,7 +351,7 @@ def test_a_table_of_a_wrong_manager_still_has_its_conditions_checked() -> None:
 
 
 def test_a_parameter_that_is_refused_is_known_to_conditions() -> None:
-    """Its type is the mistake; that a condition names it is none."""
+    """Its type is the mistake; that a condition names it isn't one."""
     loads = task(io_manager=lake.table("orders", **FULL))(load)
 
     def daily(day: set[dt.date]) -> None:  # a type that no job parameter has

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from typing import Any
 
@@ -276,8 +277,37 @@ def test_a_function_that_works_with_results_may_lack_its_decorator() -> None:
     """Where a plain function that the job calls uses a result, the hint asks for `@task`; in the body it does not."""
     (first, *_) = build("def clean(x): return [y for y in (x + 1,)]\ncount(clean(orders()))")
     assert (first.hint or "").endswith("; or is `@task` missing on `clean`?")
-    (first, *_) = build("y = [n + 1 for _ in 'a']")
+    (first, *_) = build("def inner(x): return x + 1\ndef clean(x): return inner(x)\ncount(clean(orders()))")
+    assert (first.hint or "").endswith("; or is `@task` missing on `clean`?")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["y = [n + 1 for _ in 'a']", "class C: y = n + 1", "sorted([1, 2], key=lambda one: n + 1)"],
+)
+def test_code_of_the_body_itself_lacks_no_decorator(statement: str) -> None:
+    """Comprehensions, classes and functions of libraries are none of the functions that a job could have as tasks."""
+    (first, *_) = build(statement)
     assert first.hint == "compute inside a task that receives it"
+
+
+def test_the_body_of_a_decorated_job_lacks_no_decorator() -> None:
+    """A decorator's own function is no task."""
+
+    def logged(function: Any) -> Any:
+        @functools.wraps(function)
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return inner
+
+    @job
+    @logged
+    def daily(n: int = 1) -> None:
+        _ = n + 1
+
+    (problem,) = daily.build(__name__).problems
+    assert problem.hint == "compute inside a task that receives it"
 
 
 def test_a_hint_for_two_writers_names_what_tells_them_apart() -> None:

@@ -25,6 +25,7 @@ from dbxdec.io_managers.base import IoManager, Mistaken
 from dbxdec.model import dag, signatures
 from dbxdec.model.comparisons import compared_parameters
 from dbxdec.model.mistakes import forgiving, is_defining, spoiled
+from dbxdec.model.typehints import unwrapped
 from dbxdec.model.variables import JOINING, BundleVariable
 from dbxdec.records import dataclass
 from dbxdec.support.pauses import without_collection
@@ -181,7 +182,7 @@ class Job(Generic[P]):
             for name, line in tested_for_none(self.fn.__code__, known)
         ]
         args, kwargs = _proxies(self.fn, recorder)
-        with recording.active(recorder), without_collection():
+        with recording.active(recorder, unwrapped(self.fn).__code__), without_collection():
             before, self._is_running = self._is_running, True
             try:
                 self.fn(*args, **kwargs)

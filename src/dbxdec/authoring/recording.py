@@ -14,7 +14,7 @@ from dbxdec.model import mistakes
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
-    from types import FrameType
+    from types import CodeType, FrameType
 
     from dbxdec.errors import Problem
     from dbxdec.model import dag
@@ -74,6 +74,9 @@ class Node(ABC):
 _PATIENCE = 10
 
 _current: Recording | None = None
+_body: CodeType | None = None
+# Of the code of a function, and not of a class (inspect.CO_NEWLOCALS).
+_OF_FUNCTION = 2
 
 
 def current() -> Recording | None:
@@ -82,20 +85,20 @@ def current() -> Recording | None:
 
 
 @contextmanager
-def active(recorder: Recording) -> Iterator[None]:
-    """Record into `recorder`, mistakes included, for as long as the block lasts."""
-    global _current
+def active(recorder: Recording, body: CodeType) -> Iterator[None]:
+    """Record into `recorder`, mistakes included, for as long as the block lasts, in which the `body` runs."""
+    global _body, _current
 
     def note(problem: Problem) -> None:
         where = problem.where
         recorder.problem(problem.message, problem.hint, where if isinstance(where, SourceLocation) else None)
 
-    before, _current = _current, recorder
+    before, _current, _body = (_current, _body), recorder, body
     try:
         with mistakes.noted_by(note):
             yield
     finally:
-        _current = before
+        _current, _body = before
 
 
 def caller() -> SourceLocation:
@@ -104,12 +107,16 @@ def caller() -> SourceLocation:
 
 
 def called_by_job() -> str | None:
-    """Return the name of the author's running function; None where that is the body of a job itself."""
-    frame = _authors_frame()
-    while frame.f_code.co_name.startswith("<") and frame.f_back is not None:  # a comprehension, or a lambda
+    """Return the name of the author's function that the body of a job has called; None where the body itself runs."""
+    frame: FrameType | None = sys._getframe(1)
+    called = None
+    while frame is not None and frame.f_code is not _body:
+        code = frame.f_code
+        is_function = code.co_flags & _OF_FUNCTION and not code.co_name.startswith(("<", "__"))
+        if is_function and not is_own(frame.f_globals) and not _is_library(frame):
+            called = code.co_name
         frame = frame.f_back
-    is_body = frame.f_back is None or is_own(frame.f_back.f_globals)
-    return None if is_body else frame.f_code.co_name
+    return None if frame is None else called
 
 
 def _authors_frame() -> FrameType:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PATTERN_SIGNS = "*?[\\"
 _LETTERS = re.compile(r"[A-Za-z0-9._+!-]+", re.ASCII)
 _DRIVE = re.compile(r"[A-Za-z]:")
-# Characters that control a terminal, and those that UTF-8 has not.
+# Characters that control a terminal, and those that UTF-8 can't encode.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

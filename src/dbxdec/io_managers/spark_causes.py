@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import Problem, RunError, SourceLocation
+from dbxdec.errors import Problem, QueryError, SourceLocation
 from dbxdec.io_managers.spark_session import CHECK, first_line, text_of
+from dbxdec.support.boundary import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 # Before 4.0 an error that a query raises has no name.
 _NAMED = re.compile(
-    rf"\[[A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*\] [^\n]*(?:\n - [^\n]*)*|java\.lang\.RuntimeException: {CHECK}[^\n]*"
+    rf"(?:^|(?<=: ))\[[A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*\] [^\n]*(?:\n - [^\n]*)*"
+    rf"|java\.lang\.RuntimeException: {CHECK}[^\n]*",
+    re.MULTILINE,
 )
 # Wrappers, which say nothing of the cause.
 _OUTER = (
@@ -27,6 +31,7 @@ _OUTER = (
 _ENDED = "terminated with exception: "
 _TRACEBACK = "Traceback (most recent call last):"
 _CALLED = re.compile(r'^== DataFrame ==\n".*" was called from\n(.*):(\d+)$', re.MULTILINE)
+_DELTA = os.path.join("delta", "tables.py")
 _MOST = 4_000
 
 
@@ -36,12 +41,13 @@ class Part(Exception):  # noqa: N818 - a message of Spark's, in the form that `e
 
 def messages_of(error: BaseException) -> list[str]:
     """Return what an error and its causes say, the outermost first."""
-    return list(_of_java(getattr(error, "_origin", None))) or [text_of(error)]
+    java = getattr(error, "_origin", None) or getattr(error, "java_exception", None)
+    return list(_of_java(java)) or [text_of(error)]
 
 
 def _of_java(error: Any) -> Iterator[str]:
     while error is not None:
-        yield f"{error.getMessage()}"
+        yield str(error.getMessage() or error.toString())
         error = error.getCause()
 
 
@@ -74,22 +80,28 @@ def raised_in(messages: Sequence[str]) -> str | None:
 
 @contextmanager
 def told_of_query(task: str, uri: str) -> Iterator[None]:
-    """Tell an error of Spark's of a result's query, which runs while it is stored, in one sentence.
+    """Raise an error of Spark's as one sentence, where it stores a result: then the query of the result runs.
 
-    The author's line is named where Spark knows it. What a function of the author's raised passes as it is.
+    What a function of the author's raised passes as it is. Raises QueryError, with the author's line where Spark tells
+    it.
     """
     try:
         yield
     except Exception as error:
-        messages = messages_of(error)
-        if not type(error).__module__.startswith(("pyspark.", "py4j.")) or raised_in(messages) is not None:
+        if not type(error).__module__.startswith(("pyspark.", "py4j.")):
             raise
-        raise RunError([_of_query(messages, task, uri)]) from error
+        messages = messages_of(error)
+        if raised_in([*messages, text_of(error)]) is not None:
+            raise
+        raise QueryError([_of_query(messages, task, uri)]) from error
 
 
 def _of_query(messages: Sequence[str], task: str, uri: str) -> Problem:
-    *_, cause = [Part(messages[-1]), *parts_of(messages)]
-    called = next((found for message in messages if (found := _CALLED.search(message)) is not None), None)
-    where = SourceLocation(called[1], int(called[2])) if called is not None else None
-    message = f"the query of the task `{task}` into {uri} failed: {said(str(cause))}"
-    return Problem(message, where, "mend the query in the task, or the rows that it reads")
+    *_, cause = [messages[-1], *map(str, parts_of(messages))]
+    called = (place for message in messages for place in _CALLED.findall(message))
+    own = next(((path, line) for path, line in called if not path.startswith(OURS) and not path.endswith(_DELTA)), None)
+    return Problem(
+        f"the result of the task `{task}` can't be stored in {uri}: {said(cause)}",
+        SourceLocation(own[0], int(own[1])) if own is not None else None,
+        "mend the query in the task, or the rows that it reads" if own is not None else None,
+    )

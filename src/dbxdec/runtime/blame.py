@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import DbxdecError
+from dbxdec.errors import DbxdecError, QueryError
 from dbxdec.support import environment
 
 if TYPE_CHECKING:
@@ -22,9 +23,17 @@ _LINES = 3
 
 @contextmanager
 def noted(tell: Callable[[], str]) -> Iterator[None]:
-    """Add a note to an exception, unless it is dbxdec's own, which already says what is wrong."""
+    """Add a note to an exception, unless it is dbxdec's own, which already says what is wrong.
+
+    That of a query may not say where it was made.
+    """
     try:
         yield
+    except QueryError as error:
+        if any(one.where is not None for one in error.problems):
+            raise
+        told = [replace(one, message=f"{one.message} ({tell()})") for one in error.problems]
+        raise QueryError(told) from error
     except (DbxdecError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # a panic of Polars is not an Exception

@@ -319,6 +319,7 @@ def test_merges_judge_the_rows_of_their_source(tables: Tables) -> None:
         ("flight < day", "Int64 with Date"),
         ("flight IS NULL OR NOT (flight >= :day)", "Int64 with Date"),
         ("day BETWEEN 1 AND 5", "Date with Int"),
+        ("day - :day < 5", r"Duration\(.*\) with Int"),
         ("price <> '1.1'", r"Decimal\(.*\) with String"),
         ("CASE WHEN flight > 0 THEN price < carrier ELSE TRUE END", r"Decimal\(.*\) with String"),
     ],
@@ -334,6 +335,8 @@ def test_values_that_polars_compares_as_others_are_refused(tables: Tables, condi
     "condition",
     [
         "EXTRACT(year FROM day) > flight",
+        "day - :day >= 0",
+        "day - :day < INTERVAL '5 days'",
         "MAX(flight) OVER (PARTITION BY day) > 1",
         "FIRST_VALUE(flight > 0) OVER (PARTITION BY day ORDER BY flight)",
         "CAST(flight AS DATE) < day",

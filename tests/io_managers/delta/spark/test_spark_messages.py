@@ -79,11 +79,24 @@ def test_a_query_that_fails_while_it_is_stored_is_one_sentence_at_its_line(path:
         with pytest.raises(RunError) as error:
             io.write(output(uri), wrong)
         (problem,) = error.value.problems
-        assert problem.message.startswith("the query of the task `task` into ")
-        assert "failed: [DIVIDE_BY_ZERO] Division by zero" in problem.message
+        assert problem.message.startswith("the result of the task `task` can't be stored in ")
+        assert ": [DIVIDE_BY_ZERO] Division by zero" in problem.message
         assert "\n" not in problem.message
         assert isinstance(problem.where, SourceLocation)
         assert Path(problem.where.path).name == Path(__file__).name
+
+
+@with_spark
+@pytest.mark.slow
+@spark_tools.needs_made_columns
+def test_a_query_in_sql_is_told_by_its_error_and_not_by_its_words(path: Place) -> None:
+    """Spark shows the query, too, in which brackets may look like the name of an error."""
+    wrong = path.spark.sql("SELECT m[K] / x AS r FROM VALUES (map('a', 1), 'a', 0) AS t(m, K, x)")
+    with pytest.raises(RunError) as error:
+        path.write("append", "1", wrong)
+    (problem,) = error.value.problems
+    assert ": [DIVIDE_BY_ZERO] Division by zero" in problem.message
+    assert problem.where is None
 
 
 @pytest.mark.parametrize("name", ["DELTA_EXCEED_CHAR_VARCHAR_LIMIT", "EXCEED_LIMIT_LENGTH"])

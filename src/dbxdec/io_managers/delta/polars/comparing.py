@@ -1,4 +1,4 @@
-"""Which values the conditions of a table compare, as Polars sees them."""
+"""Comparisons in the conditions of a table that Polars makes of something else than the values."""
 
 from __future__ import annotations
 
@@ -50,12 +50,20 @@ def refuse_mixed(condition: pl.Expr, rows: pl.LazyFrame) -> None:
             made, *kinds = (rows.select(one.alias("it")).collect_schema()["it"] for one in (node, *sides))
         except pl.exceptions.PolarsError:  # a part that has no value of its own
             continue
+        if pl.Duration in kinds and any(map(_is_zero, sides)):
+            continue  # in any unit
         if made == pl.Boolean and (said := _compared_as(*kinds) or _compared_as(*kinds[::-1])):
             raise RunError(
-                f"it compares {kinds[1]} with {kinds[0]}, which Polars does as {said}",
-                hint="compare values of one type, as by `CAST(code AS INT)`, `DATE '2024-01-01'`, or a parameter "
-                "of that type",
+                f"it compares {kinds[1]} with {kinds[0]}: Polars would compare them as {said}",
+                hint="compare values of one type, as by `CAST(code AS INT)`, `DATE '2024-01-01'`, `INTERVAL '1 hour'`, "
+                "or a parameter of that type",
             )
+
+
+def _is_zero(side: pl.Expr) -> bool:
+    import polars as pl
+
+    return side.meta.is_literal() and bool(pl.select(side).item() == 0)
 
 
 def _compared_as(one: pl.DataType, other: pl.DataType) -> str | None:
