@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 # Environments that tests make are compiled once. The processes that tests start write no byte code: it goes by a file's
 # size and second, so that an edit within a second could pass unseen.
 os.environ |= {"UV_COMPILE_BYTECODE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-# Under `hatch test` the Hatch that tests start would look for the environment of that name in their projects.
-for _name in ("HATCH_ENV", "HATCH_ENV_ACTIVE"):
+# Under `hatch test` the Hatch that tests start would look for the environment of that name in their projects. A pytest
+# that a test starts has other options than this one.
+for _name in ("HATCH_ENV", "HATCH_ENV_ACTIVE", "PYTEST_ADDOPTS"):
     os.environ.pop(_name, None)
 
 # No test depends on how quick the machine is: neither an example's deadline nor the pace at which examples are made.

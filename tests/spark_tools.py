@@ -75,6 +75,9 @@ _ONCE = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
+# In `make test-all` one JVM keeps what Delta knows of thousands of tables.
+if THOROUGH:
+    _ONCE["spark.driver.memory"] = "3g"
 _PORT = "spark.connect.grpc.binding.port"
 RECEIPT = Receipt(WriteId("1", "job", "77", "task"), attempt=1, build="b" * 64, parameters="p")
 

@@ -186,10 +186,10 @@ def test_a_year_is_backfilled_once_whatever_ends_it(flights: Project, prefix: Pa
             time.sleep(0.05)
         process.kill()
         process.wait()
-    result = flights.run(*command, "--yes")
+    result = flights.run(*command, "--yes", timeout=1800)
     assert (result.code, f"{days - 1} of {days} keys done" in result.output) == (1, True), result.output[-2000:]
     broken.unlink()
-    result = flights.run(*command, "--yes")
+    result = flights.run(*command, "--yes", timeout=1800)
     assert (result.code, f"{days} of {days} keys done" in result.output) == (0, True), result.output[-2000:]
     assert flights.run(dbxdec, "run", "yearly_summary", "--var", f"lake_root={lake}").code == 0
     delays = pl.read_delta(str(broken.parent))

@@ -14,8 +14,9 @@ from running import Said, dbxdec, define, empty
 
 TODAY = dt.datetime.now(dt.UTC).date()
 FIRST = TODAY - dt.timedelta(days=4)
-"""The first of four days: the last one ended last midnight."""
+"""The first of four days: the last one ended last midnight, and none follows it, however late a test runs."""
 DAYS = [str(FIRST + dt.timedelta(days=n)) for n in range(4)]
+SPAN = f'since=dt.date.fromisoformat("{FIRST}"), until=dt.date.fromisoformat("{DAYS[-1]}")'
 JOB = f"""
 import datetime as dt
 from typing import Literal
@@ -34,7 +35,7 @@ def gold(bronze: pl.DataFrame | None, day: dt.date) -> pl.DataFrame | None:
     return bronze
 
 @job
-def delays(day: dt.date = daily(since=dt.date.fromisoformat("{FIRST}"))) -> None:
+def delays(day: dt.date = daily({SPAN})) -> None:
     gold(bronze(day), day)
 """
 
@@ -111,7 +112,7 @@ def test_each_value_of_a_second_key_counts(project: Project) -> None:
     define(
         project,
         JOB.replace(
-            f'day: dt.date = daily(since=dt.date.fromisoformat("{FIRST}"))',
+            f"day: dt.date = daily({SPAN})",
             'day: dt.date = daily(since=bundle_variable("first"), until=dt.date.fromisoformat("'
             + DAYS[1]
             + '")), region: Literal["eu", "us"] = key("eu")',
