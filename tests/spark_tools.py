@@ -74,10 +74,8 @@ _ONCE = {
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.driver.memory": "3g",  # in `make test-all` one JVM keeps what Delta knows of thousands of tables
 }
-# In `make test-all` one JVM keeps what Delta knows of thousands of tables.
-if THOROUGH:
-    _ONCE["spark.driver.memory"] = "3g"
 _PORT = "spark.connect.grpc.binding.port"
 RECEIPT = Receipt(WriteId("1", "job", "77", "task"), attempt=1, build="b" * 64, parameters="p")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-THOROUGH = os.environ.get("DBXDEC_THOROUGH") == "1"
+VARIABLE = "DBXDEC_THOROUGH"
+THOROUGH = os.environ.get(VARIABLE) == "1"
 _QUICK = 4
 
 
