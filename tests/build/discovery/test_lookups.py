@@ -53,6 +53,14 @@ def daily(day: str = "2024-01-01", top: int = 3) -> None:
 """
 
 
+JOB_ALONE = """
+
+@job
+def daily(day: str) -> None:
+    here()
+"""
+
+
 def said(root: Path, body: str, wiring: str = JOB, more: dict[str, str] | None = None) -> list[str]:
     text = HEAD + body + wiring
     found = problems(root, {"p/pipelines/daily.py": text, **(more or {})})
@@ -106,6 +114,7 @@ def test_a_name_that_the_job_lacks_is_an_error_at_its_line(tmp_path: Path, line:
         ["task_values.get('producer', 'rows')", "task_values.get('nobody', 'rows', None)"],
         ["get_task_value(*('nobody', 'rows'))", "get_task_value(**{'task_key': 'x', 'key': 'y'})"],
         ["name = 'x'", "get_task_value(name, 'rows')", "get_task_value('producer', name)"],
+        ["from string import Template as params", "print(params.nope)"],
     ],
 )
 def test_what_may_be_there_or_is_expected_to_be_missing_is_no_error(tmp_path: Path, lines: list[str]) -> None:
@@ -125,6 +134,16 @@ def test_functions_that_a_task_calls_look_up_for_it(tmp_path: Path) -> None:
     assert found[0].message == (
         "`load`, which the task `here` calls, reads the parameter `nope`, but the job `daily` has no parameter `nope`"
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "it"), [("from dbxdec import params as given", "given"), ("import dbxdec as it", "it.params")]
+)
+def test_a_function_that_imports_it_itself_looks_up_too(tmp_path: Path, line: str, it: str) -> None:
+    helper = f"def load() -> None:\n    {line}\n\n    print({it}.nope)\n"
+    program = "from dbxdec import job, task\nfrom p import helpers\n" + task_with("helpers.load()") + JOB_ALONE
+    found = problems(tmp_path, {"p/helpers.py": helper, "p/pipelines/daily.py": program})
+    assert [str(one.where) for one in found] == ["p/helpers.py:4"]
 
 
 def test_each_job_is_asked(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ class Lookups:
                 if value is dbxdec or id(value) in _LOOKED_UP
             }
         aliases = self._aliases[id(namespace)]
-        if not aliases:
+        if not aliases and dbxdec.__name__ not in function.__code__.co_names:
             return ()
         if function not in self._found:
             node = self.sources.function(function.__code__)
@@ -160,7 +160,9 @@ class _Reading:
         self._nodes = list(ast.walk(function))
         own = {node.arg for node in self._nodes if isinstance(node, ast.arg)}
         own |= {node.id for node in self._nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
-        self._aliases = {alias: what for alias, what in aliases.items() if alias not in own}
+        imported = dict(one for node in self._nodes for one in _imported(node))
+        known = {**aliases, **imported}
+        self._aliases = {alias: what for alias, what in known.items() if what is not None and alias not in own}
         self._guarded = {id(one) for node in self._nodes for body in _tried(node) for one in ast.walk(body)}
 
     def lookups(self) -> Iterator[_Lookup]:
@@ -209,6 +211,21 @@ class _Reading:
                         return None
                     found.add(left.value)
         return found
+
+
+def _imported(node: ast.AST) -> Iterator[tuple[str, str | None]]:
+    """Yield the names that an import in a function makes, and what each looks up; None for any other name."""
+    match node:
+        case ast.ImportFrom(module=module, names=names, level=level):
+            ours = module == dbxdec.__name__ and not level
+            for one in names:
+                looks_up = ours and one.name in _LOOKED_UP.values()
+                yield one.asname or one.name, one.name if looks_up else None
+        case ast.Import(names=names):
+            for one in names:
+                root = one.name.partition(".")[0]
+                is_ours = (one.name if one.asname else root) == dbxdec.__name__
+                yield one.asname or root, "" if is_ours else None
 
 
 _GIVEN = ("task_key", "key", "default")
