@@ -272,6 +272,18 @@ def test_sql_that_is_wrong_is_one_sentence_and_makes_no_table(tmp_path: Path, ta
     assert place.exists() == there
 
 
+def test_a_wrong_name_is_told_with_those_that_a_merge_has(table: Path) -> None:
+    """Not with the names that delta-rs gives to its own columns meanwhile."""
+    new = people((1, "A", 1))
+    valid = r"Valid fields are source\.id, source\.name, source\.n, target\.id, target\.name, target\.n\.\n"
+    for wrong in (
+        DeltaMerge(new, on="target.id = source.nope"),
+        DeltaMerge(new, on="id").when_matched_update_all("source.nope > 1"),
+    ):
+        with pytest.raises(RunError, match=rf"No field named source\.nope\. .*{valid}"):
+            merge(table, wrong)
+
+
 def test_rows_that_can_not_be_merged_are_one_sentence(table: Path) -> None:
     """Values that don't fit, and several source rows for one of the table, are told as what the task has done wrong."""
     with pytest.raises(RunError, match=r"can't execute the DeltaMerge of the task `task`: .*'A'"):

@@ -23,6 +23,8 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # delta-rs nests causes with arrows, and ends with a backtrace of its own.
 _LINE_START = re.compile(r"^\s*(↳|\d+:.*|stack backtrace:.*)?\s*")
 _WRAPPERS = re.compile(r"^(?:(?:Generic DeltaTable|External|Generic|Schema|Kernel) error: |Kernel error -> )+")
+# What delta-rs calls columns of its own during a merge, in a list of names.
+_INTERNAL = re.compile(r", (?:source\.|target\.)?__delta_rs_\w+")
 _PASSWORD = re.compile(r"(\w://)[^/@\s]+@")
 _SIGNED = re.compile(r"(\w://[^\s?]+)\?\S+")
 _OVERFLOW = re.compile(r"Failed to cast (?P<name>.+?) from (?P<type>\w+) to UInt\d+: Can't cast value (?P<value>\d+)")
@@ -141,7 +143,8 @@ def said(error: BaseException) -> str:
             break
         if text and text not in parts:
             parts.append(text)
-    text = hide(_WRAPPERS.sub("", ": ".join(part.rstrip(":") for part in parts)))
+    text = "".join(f"{part} " if part.endswith((".", "?")) else f"{part.rstrip(':')}: " for part in parts)
+    text = hide(_INTERNAL.sub("", _WRAPPERS.sub("", text.removesuffix(" ").removesuffix(":"))))
     text = _SIGNED.sub(r"\1?...", _PASSWORD.sub(r"\1...@", text))
     return text if len(text) <= 300 else f"{text[:297]}..."
 
