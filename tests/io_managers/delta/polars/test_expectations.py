@@ -321,11 +321,12 @@ def test_merges_judge_the_rows_of_their_source(tables: Tables) -> None:
         ("day BETWEEN 1 AND 5", "Date with Int"),
         ("day - :day < 5", r"Duration\(.*\) with Int"),
         ("price <> '1.1'", r"Decimal\(.*\) with String"),
+        ("flight > 0 <> 'no'", "Boolean with String"),
         ("CASE WHEN flight > 0 THEN price < carrier ELSE TRUE END", r"Decimal\(.*\) with String"),
     ],
 )
 def test_values_that_polars_compares_as_others_are_refused(tables: Tables, condition: str, kinds: str) -> None:
-    """20240101 is more than the days since 1970, and 10 is less than 9 as strings: each row would pass."""
+    """20240101 is more than days since 1970, '10' less than '9', and TRUE is not 'no': each row would pass."""
     priced = FLIGHTS.with_columns(price=pl.lit(Decimal("1.10")))
     with pytest.raises(RunError, match=rf'expectation "it" of .* it compares {kinds}'):
         tables.write(priced, expect={"it": condition})
@@ -343,6 +344,7 @@ def test_values_that_polars_compares_as_others_are_refused(tables: Tables, condi
         "price > 1",
         "flight > 0.5",
         "CAST(price AS STRING) <> '1.1'",
+        "(flight > 0) = 'true'",
     ],
 )
 def test_values_of_one_kind_are_compared(tables: Tables, condition: str) -> None:

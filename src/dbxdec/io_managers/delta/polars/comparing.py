@@ -41,7 +41,7 @@ def _pairs(expression: pl.Expr) -> Iterator[tuple[pl.Expr, list[pl.Expr]]]:
 def refuse_mixed(condition: pl.Expr, rows: pl.LazyFrame) -> None:
     """Raise RunError where a condition in SQL compares values that Polars takes for something else.
 
-    With a number it compares the days since 1970, and with a string the digits of a decimal.
+    With a number it compares the days since 1970, and with a string the digits of a decimal, or `true` and `false`.
     """
     import polars as pl
 
@@ -52,6 +52,8 @@ def refuse_mixed(condition: pl.Expr, rows: pl.LazyFrame) -> None:
             continue
         if pl.Duration in kinds and any(map(_is_zero, sides)):
             continue  # in any unit
+        if pl.Boolean in kinds and not any(map(_is_no_boolean, sides)):
+            continue
         if made == pl.Boolean and (said := _compared_as(*kinds) or _compared_as(*kinds[::-1])):
             raise RunError(
                 f"it compares {kinds[1]} with {kinds[0]}: Polars would compare them as {said}",
@@ -66,10 +68,17 @@ def _is_zero(side: pl.Expr) -> bool:
     return side.meta.is_literal() and bool(pl.select(side).item() == 0)
 
 
+def _is_no_boolean(side: pl.Expr) -> bool:
+    """Return whether a side is a string that is written out, and is no value of Boolean."""
+    import polars as pl
+
+    return side.meta.is_literal() and pl.select(side).item() not in ("true", "false", True, False, None)
+
+
 def _compared_as(one: pl.DataType, other: pl.DataType) -> str | None:
     """Return what Polars takes values of two types for; None where it compares them as what they are."""
     import polars as pl
 
     if one.is_temporal() and other.is_numeric():
         return "numbers"
-    return "strings" if one == pl.String and other.is_decimal() else None
+    return "strings" if one == pl.String and (other.is_decimal() or other == pl.Boolean) else None
