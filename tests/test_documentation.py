@@ -574,13 +574,29 @@ def test_the_answers_of_contributing_are_modules() -> None:
     assert [name for name in sorted(named) if not any(path.endswith(f"/{name}") for path in sources)] == []
 
 
+def _words_of_rooms(picture: str) -> dict[str, set[str]]:
+    """Return the words that the picture says of each of its folders: what it is, and which modules it has."""
+    words: dict[str, set[str]] = {}
+    inside: list[tuple[int, str]] = []
+    for line in picture.splitlines():
+        name, indent = line.split()[0], len(line) - len(line.lstrip())
+        if indent < 19:  # others go on with the entry above
+            inside = [one for one in inside if one[0] < indent]
+            if name.endswith("/"):
+                inside.append((indent, name.rstrip("/")))
+                line = line.replace(name, "", 1)
+        path = "/".join(one for _, one in inside)
+        words.setdefault(path, set()).update(re.findall(r"\w+", line))
+    return words
+
+
 def test_each_module_is_in_the_picture_of_contributing() -> None:
-    """Whoever looks for a behaviour finds there the room and the module that decides it."""
+    """Whoever looks for a behaviour finds in its room there the module that decides it."""
     _, picture, *_ = text_of("CONTRIBUTING.md").partition("## Where things are")[2].split("\n```\n")
-    words = set(re.findall(r"\w+", picture))
-    modules = [path for path in (ROOT / "src").rglob("*.py") if not path.stem.startswith("__")]
+    rooms = _words_of_rooms(picture)
+    modules = [path.relative_to(ROOT) for path in (ROOT / "src").rglob("*.py") if not path.stem.startswith("__")]
     assert len(modules) > 300
-    assert sorted(path.as_posix() for path in modules if path.stem not in words) == []
+    assert sorted(str(path) for path in modules if path.stem not in rooms.get(path.parent.as_posix(), ())) == []
 
 
 def test_each_option_of_a_run_is_documented() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from test_asked import NOW, asked
+from test_asked_keys import NOW, asked
 
 from dbxdec.errors import RunError
-from dbxdec.local.asked import asked_keys
+from dbxdec.local.asked_keys import asked_keys
 from dbxdec.model.dag import Job, JobParameter
 from dbxdec.model.keys import Choices, Key, Periods
 from dbxdec.model.values import ValueType

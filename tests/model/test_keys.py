@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from dbxdec import bundle_variable, daily, hourly, key, monthly, weekly
-from dbxdec.local.asked import first_key, last_key
+from dbxdec.local.asked_keys import first_key, last_key
 from dbxdec.model import keys, run_keys
 from dbxdec.model.dag import JobParameter
 from dbxdec.model.following import passed_on, passing

@@ -103,7 +103,7 @@ def command(
       dbxdec backfill delays -t prod
     """
     from dbxdec.local.alone import alone
-    from dbxdec.local.asked import asked_keys  # their imports take longer than `--help`
+    from dbxdec.local.asked_keys import asked_keys  # their imports take longer than `--help`
     from dbxdec.local.backfill import one_at_a_time, planned, run_anew, run_inside, thinned
     from dbxdec.local.given import keys_given, with_given
     from dbxdec.local.inside import check_inside

@@ -112,7 +112,7 @@ def _change(
 ) -> None:
     from dataclasses import replace
 
-    from dbxdec.local.asked import asked_keys
+    from dbxdec.local.asked_keys import asked_keys
     from dbxdec.local.missing import change_of, keys_of, variables_of
     from dbxdec.local.question import Question
     from dbxdec.model import run_keys

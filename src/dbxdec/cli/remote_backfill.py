@@ -64,7 +64,7 @@ class Wanted:
 def run(wanted: Wanted, book: Book) -> None:
     """Make the runs, and wait for them. Raises SystemExit as the local command does, and DbxdecError."""
     from dbxdec.local.alone import alone
-    from dbxdec.local.asked import asked_keys
+    from dbxdec.local.asked_keys import asked_keys
     from dbxdec.local.backfill import one_at_a_time, plan_of, run_anew, thinned
     from dbxdec.local.given import keys_given
     from dbxdec.local.inside import check_inside

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.local import key_runs
-from dbxdec.local.asked import moment_of_key
+from dbxdec.local.asked_keys import moment_of_key
 from dbxdec.local.history import Run
 from dbxdec.local.missing import absence, remedy
 from dbxdec.platform.run_if import State

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, RunError, counted, listed
-from dbxdec.local.asked import Asked
+from dbxdec.local.asked_keys import Asked
 from dbxdec.local.backfill import of_strange_rows
 from dbxdec.local.missing import keys_of
 from dbxdec.model import required

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, counted, did_you_mean, listed
-from dbxdec.local.asked import Asked, first_key, last_key, moment_of_key
+from dbxdec.local.asked_keys import Asked, first_key, last_key, moment_of_key
 from dbxdec.local.parameters import in_keys
 from dbxdec.local.question import answer_of
 from dbxdec.model import required, run_keys

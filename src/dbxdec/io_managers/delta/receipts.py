@@ -16,8 +16,8 @@ from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.contexts import Receipt, WriteId
 from dbxdec.io_managers.delta.expectations import EXPECT
 from dbxdec.io_managers.delta.slices import Slice
+from dbxdec.io_managers.other_lock import note_other_lock
 from dbxdec.io_managers.positions import NUMBER
-from dbxdec.io_managers.repairs import note_other_lock
 from dbxdec.records import dataclass
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from dbxdec.io_managers import options, outcomes
 from dbxdec.io_managers.base import IoManager
 from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, WriteId, WriteResult
 from dbxdec.io_managers.files.stores import STATE
-from dbxdec.io_managers.repairs import note_other_lock
+from dbxdec.io_managers.other_lock import note_other_lock
 from dbxdec.model.variables import BundleVariable
 from dbxdec.records import dataclass
 from dbxdec.support import digests

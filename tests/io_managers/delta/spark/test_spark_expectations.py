@@ -128,7 +128,7 @@ def test_rows_are_dropped_in_the_query_that_stores_them(
 ) -> None:
     """Nothing is stored twice for it, and the numbers are logged."""
     anywhere.write(anywhere.frame(1), "0")
-    monkeypatch.setattr("dbxdec.io_managers.delta.spark.judged.staged", lambda *_: pytest.fail("stored apart"))
+    monkeypatch.setattr("dbxdec.io_managers.delta.spark.judged_rows.staged", lambda *_: pytest.fail("stored apart"))
     with caplog.at_level(logging.INFO):
         found = anywhere.write(
             anywhere.frame(), expect_or_drop=DROPS, expect_or_fail={"its day": "day = :day"}, expect={"x": "delay > 5"}

@@ -20,7 +20,7 @@ from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns, refuse_
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.receipts import Left, Trail
 from dbxdec.io_managers.delta.spark import cursors, equal_keys, marked_merge, messages, schemas, store, write
-from dbxdec.io_managers.delta.spark.judged import JudgedRows
+from dbxdec.io_managers.delta.spark.judged_rows import JudgedRows
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import condition, explained, fail, first_line, is_conflict, settings
 

@@ -18,7 +18,7 @@ from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.receipts import Left, Trail
 from dbxdec.io_managers.delta.slices import Slice
 from dbxdec.io_managers.delta.spark import computed, cursors, definition, messages, predicates, schemas, write
-from dbxdec.io_managers.delta.spark.judged import JudgedRows
+from dbxdec.io_managers.delta.spark.judged_rows import JudgedRows
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.spark_session import condition, fail, first_line, is_conflict
 from dbxdec.records import dataclass

@@ -1,4 +1,4 @@
-"""Repairs of a run over another build: what its earlier tasks had installed differs from what later ones have."""
+"""A note for results of a run that a repair goes on with: other versions of packages have written them."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from dbxdec.errors import RunError
-from dbxdec.local.asked import asked_keys
+from dbxdec.local.asked_keys import asked_keys
 from dbxdec.model.dag import Job, JobParameter
 from dbxdec.model.keys import Choices, Key, Periods
 from dbxdec.model.values import ValueType
