@@ -580,7 +580,7 @@ def _words_of_rooms(picture: str) -> dict[str, set[str]]:
     inside: list[tuple[int, str]] = []
     for line in picture.splitlines():
         name, indent = line.split()[0], len(line) - len(line.lstrip())
-        if indent < 19:  # others go on with the entry above
+        if indent < 17:  # others go on with the entry above
             inside = [one for one in inside if one[0] < indent]
             if name.endswith("/"):
                 inside.append((indent, name.rstrip("/")))
@@ -597,6 +597,30 @@ def test_each_module_is_in_the_picture_of_contributing() -> None:
     modules = [path.relative_to(ROOT) for path in (ROOT / "src").rglob("*.py") if not path.stem.startswith("__")]
     assert len(modules) > 300
     assert sorted(str(path) for path in modules if path.stem not in rooms.get(path.parent.as_posix(), ())) == []
+
+
+def _described(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the lines and texts of the docstrings of a module, and of its classes, functions and attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            for one in node.body:
+                match one:
+                    case ast.Expr(value=ast.Constant(value=str(text))):
+                        yield one.lineno, text
+
+
+def test_docstrings_name_the_thing_first() -> None:
+    """They say "The number of rows", not "How many rows there are"."""
+    question = re.compile(r"(What|Whether|Where|Which|Who|Why|When|How|That|Those)\b")
+    found = [
+        f"{path.relative_to(ROOT)}:{line} {text.splitlines()[0]}"
+        for folder in ("src", "bench", "examples")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if "tests" not in path.parts
+        for line, text in _described(ast.parse(path.read_bytes()))
+        if question.match(text)
+    ]
+    assert found == []
 
 
 def test_each_option_of_a_run_is_documented() -> None:

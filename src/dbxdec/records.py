@@ -35,7 +35,7 @@ _TOLD = [
 
 
 class _Late:
-    """What a dataclass has by one name: the first who asks has everything made."""
+    """An attribute of a dataclass: the first who asks for one has everything made."""
 
     __slots__ = ("cls", "make", "name")
 

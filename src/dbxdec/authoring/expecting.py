@@ -1,4 +1,4 @@
-"""What tables expect of their rows, as far as the build can check it."""
+"""Expectations of tables, as far as the build can check them."""
 
 from __future__ import annotations
 

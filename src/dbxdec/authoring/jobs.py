@@ -55,7 +55,7 @@ _KINDS: dict[type, str] = {
 }
 
 _HANDLES: Literal["AT_LEAST_ONE_FAILED"] = "AT_LEAST_ONE_FAILED"
-"""When a handler of failures runs, of all tasks of its job."""
+"""The `run_if` of a failure handler, over all tasks of its job."""
 
 _registry: list[Job[...]] = []
 

@@ -85,11 +85,11 @@ class Call(_Ordered):
     """The inputs that may be None."""
     each: dag.Each | None = None
     on_failure: bool = False
-    """Whether this is the job's failure handler, which ends with an error to fail the run."""
+    """True if this is the job's failure handler, which ends with an error to fail the run."""
     nothing: str = ""
-    """Why there is no result to read; empty if there is one, or if a mistake has been noted."""
+    """The reason why there is no result to read; empty if there is one, or if a mistake has been noted."""
     unsaid: bool = False
-    """Whether the task does not say what it returns."""
+    """True if the task does not say what it returns."""
 
     def read(self) -> None:
         """Note that the result is read. If the task does not say what it returns, the result is a task value."""
@@ -97,7 +97,7 @@ class Call(_Ordered):
             self.outputs, self.nothing, self.unsaid = {dag.RESULT: dag.Output(type=ValueType(ANY))}, "", False
 
     unfit: bool = False
-    """Whether the result can't be stored, which has been noted."""
+    """True if the result can't be stored, which has been noted."""
 
     @property
     def is_mistaken(self) -> bool:

@@ -31,7 +31,7 @@ class Stored:
     hint: str | None = None
     nothing: str = ""
     unsaid: bool = False
-    """Whether the task does not say what it returns. If the result is read, it is a small one."""
+    """True if the task does not say what it returns. If the result is read, it is a small one."""
 
 
 def outputs_of(task: Task[..., Any], job: str, key: str, default: IoManager | None) -> Stored:

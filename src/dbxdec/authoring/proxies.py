@@ -249,7 +249,7 @@ class TaskProxy(_ProxyBase[R_co]):
 
     @property
     def state(self) -> Any:
-        """How the task ended, for the fields of a native task and for a condition.
+        """The state in which the task ended, for the fields of a native task and for a condition.
 
         It is one of `success`, `failed`, `excluded`, `canceled`, `evicted`, `timedout`, `upstream_failed`,
         `upstream_canceled` and `upstream_evicted`.
@@ -263,7 +263,7 @@ class TaskProxy(_ProxyBase[R_co]):
 
     @property
     def written(self) -> Any:
-        """What this run wrote, as `x` itself; of a merge, which has no rows of its own, those it inserted or changed.
+        """The rows that this run wrote, as `x` itself; of a merge, which has none, those inserted or changed.
 
         These are known where the table keeps a change data feed; deleted rows are not among them.
         """
@@ -295,7 +295,7 @@ class TaskProxy(_ProxyBase[R_co]):
 
     @property
     def uri(self) -> Any:
-        """Where the task's result is stored, for code and native tasks that open it themselves."""
+        """The place of the task's result, for code and native tasks that open it themselves."""
         return UriReference(self._call)
 
     @forgiving(itself)

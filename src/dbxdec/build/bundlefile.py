@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAMES = ("databricks.yml", "databricks.yaml", "bundle.yml", "bundle.yaml")
-"""What the bundle's CLI takes for a bundle, in its order."""
+"""The names of a bundle's file, in the order in which the bundle's CLI looks for them."""
 
 # Commands that make wheels, for artifacts whose type does not say so.
 _MAKES_WHEELS = re.compile(

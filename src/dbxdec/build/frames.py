@@ -1,4 +1,4 @@
-"""Which libraries that tasks need does no requirement of the project bring?"""
+"""Libraries that tasks need for their frames, and that no requirement of the project brings."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _ANY_PYTHON = "3.12"
 
 @dataclass(frozen=True)
 class Locking:
-    """What a build installs beside its wheel, and what is wrong with it.
+    """The packages that a build installs beside its wheel, and what is wrong with it.
 
     `libraries` and `wheels` are those of the manifest. `read` are the files that all this depends on.
     """

@@ -1,4 +1,4 @@
-"""What a bundle must have so that a deploy leaves the wheels of runs in flight where they are."""
+"""Settings that a bundle must have so that a deploy leaves the wheels of runs in flight where they are."""
 
 from __future__ import annotations
 

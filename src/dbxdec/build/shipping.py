@@ -113,7 +113,7 @@ def why_no_wheel(path: Path) -> str | None:
 
 @dataclass(frozen=True)
 class Shipped:
-    """What lies beside a wheel. `own` is the library that is dbxdec itself, a requirement or a file's name."""
+    """The files beside a wheel. `own` is the library that is dbxdec itself, a requirement or a file's name."""
 
     own: str | None
     files: tuple[Path, ...]

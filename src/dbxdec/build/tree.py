@@ -31,7 +31,7 @@ class Tree:
 
     @property
     def notes(self) -> tuple[Problem, ...]:
-        """What is worth knowing, and no mistake."""
+        """Facts worth knowing that are no mistakes."""
         return self.made.notes
 
 

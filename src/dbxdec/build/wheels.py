@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 DATA = "*.data"
-"""What the folder of scripts and data files is called in a payload: its real name holds the wheel's version."""
+"""The name of the folder of scripts and data files in a payload: its real name holds the wheel's version."""
 
 # Build backends turn any shebang of Python into this one, and installers replace this one by their own.
 _SHEBANG = re.compile(rb"#![^\n]*(?:pythonw?|pypyw?)[0-9.]*")

@@ -75,7 +75,7 @@ class Subcommands(click.Group):
     """The subcommands of a command; a wrong one gets a hint."""
 
     hint_of_records = ""
-    """What to write for an id in the place of a subcommand, with `{}` for the id."""
+    """The words to write for an id in the place of a subcommand, with `{}` for the id."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -1,4 +1,4 @@
-"""What is kept and shown of a backfill, wherever its runs are made."""
+"""Records and output of a backfill, wherever its runs are made."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def ask(plan: PlanOf[Any]) -> None:
 
 @dataclass(frozen=True)
 class Book:
-    """What is kept and shown of a backfill, wherever its runs are made. It may resume an `earlier` one."""
+    """The records and the output of a backfill, wherever its runs are made. It may resume an `earlier` one."""
 
     here: Path
     job: str
@@ -92,7 +92,7 @@ class Book:
 
     @property
     def before(self) -> Earlier | None:
-        """What the resumed backfill has done."""
+        """The work that the resumed backfill has done."""
         from dbxdec.local.backfill import Earlier
 
         return None if self.earlier is None else Earlier(frozenset(self.earlier.well), self.earlier.began)

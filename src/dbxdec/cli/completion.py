@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dbxdec.local.history import Run
 
 _LOOKED_AT = 200
-"""How many runs a shell waits for."""
+"""The number of runs that a shell waits for."""
 
 
 def jobs(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -62,7 +62,7 @@ at_once = click.option(
     default=lambda: os.cpu_count() or 1,
     help="How many tasks run at once; the default is the number of CPUs.",
 )
-"""How many tasks run at once."""
+"""The number of tasks that run at once."""
 
 
 def selection(texts: tuple[str, ...]) -> dict[str, list[str]]:

@@ -37,7 +37,7 @@ _MOST_FAILURES = 20
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a person wants of a backfill on the platform. `keys_at_once` is None for as many as the job admits.
+    """A request for a backfill on the platform. `keys_at_once` is None for as many as the job admits.
 
     `values` are those that are given for a job without keys.
     """

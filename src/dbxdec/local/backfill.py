@@ -35,7 +35,7 @@ class Made(Protocol):
 
     @property
     def started(self) -> int:
-        """When it began, in ms since the epoch."""
+        """The time at which it began, in ms since the epoch."""
 
 
 Before = TypeVar("Before", bound=Made)
@@ -58,9 +58,9 @@ class PlanOf(Generic[Before]):
     steps: tuple[StepOf[Before], ...]
     done: int
     unfinished: int = 0
-    """How many of the done keys have a run that has not succeeded and is not resumed."""
+    """The number of done keys that have a run that has not succeeded and is not resumed."""
     lacking: int = 0
-    """How many of the done keys are resumed since their run has ended before all was stored."""
+    """The number of done keys that are resumed since their run has ended before all was stored."""
 
 
 Step = StepOf[Run]
@@ -136,7 +136,7 @@ def run_inside(plan: Plan, *, done: bool) -> list[Key]:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What a resumed backfill has done well, and when it began, in ms since the epoch."""
+    """The work that a resumed backfill has done well, and its beginning, in ms since the epoch."""
 
     well: frozenset[Key]
     began: int

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ended:
-    """How the run of one key ended: `run`, or why it could not begin. `failures` have the last output of tasks."""
+    """The end of the run of one key: `run`, or why it could not begin. `failures` have the last output of tasks."""
 
     step: Step
     state: State

@@ -55,7 +55,7 @@ class Record:
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
-        """What was noted when this was first asked for; damaged lines are left out."""
+        """The lines that were noted when this was first asked for; damaged ones are left out."""
         try:
             return [line for _, line in journal.read_lines(self.path)[0]]
         except OSError:
@@ -81,12 +81,12 @@ class Record:
 
     @property
     def newest(self) -> int:
-        """When it began last, in ms since the epoch."""
+        """The time at which it began last, in ms since the epoch."""
         return _number(self.head.get("time_ms"))
 
     @property
     def place(self) -> Mapping[str, Any]:
-        """Where its runs are made, for a target."""
+        """The place of its runs, for a target."""
         return self._last("place")
 
     @property
@@ -133,7 +133,7 @@ class Record:
 
     @property
     def began(self) -> int:
-        """When it began first, in ms since the epoch."""
+        """The time at which it began first, in ms since the epoch."""
         first = next((line for line in self.lines if line.get("event") == "began"), {})
         return _number(first.get("time_ms"))
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MOST_SAID = 5
 _PARAMETER = re.compile(r"\{\{job\.parameters\.(\w+)\}\}")
 _Source = int | str
-"""Where a part of an inner job's key comes from: the place in the outer key, or a string that is one in all runs."""
+"""The origin of a part of an inner job's key: the place in the outer key, or a string that is one in all runs."""
 
 
 def jobs_of_same_key(manifest: Manifest, job: Job) -> Iterator[tuple[Job, tuple[int, ...]]]:

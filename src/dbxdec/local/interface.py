@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 HANDLED = "handled"
-"""What is said of a failure handler that has done its work: it is failed, as on the platform, and no mistake."""
+"""The words for a failure handler that has done its work: it is failed, as on the platform, and no mistake."""
 
 
 @dataclass(frozen=True)
 class TaskRun:
-    """How one task, or one iteration of it, ended; `log` is the last attempt's.
+    """The result of one task, or of one iteration of it; `log` is the last attempt's.
 
     `attempts` are how often it was tried, for a for-each task the most of one iteration.
 

@@ -73,7 +73,7 @@ _RUNS = "runs"
 _WORKERS = "workers"
 _LOOK_S, _LOOKS = 0.02, 10
 ORPHANS_S = 60.0
-"""How long a run waits for tasks that its killed runner has left: they end by themselves as soon as they can."""
+"""The seconds that a run waits for tasks that its killed runner has left: they end as soon as they can."""
 
 
 @dataclass()
@@ -83,7 +83,7 @@ class Ledger:
     folder: Path
     head: dict[str, Any]
     attempts: dict[tuple[str, int | None], int] = field(default_factory=dict)
-    """How often each task, or iteration, has been tried, earlier repairs included: no log is overwritten."""
+    """The number of tries of each task, or iteration, those of earlier repairs included: no log is overwritten."""
     spent_before: int = 0
     """For how many ms earlier runners were at work on it."""
     began: int = field(default_factory=lambda: now_ms())

@@ -1,4 +1,4 @@
-"""Which keys of a job are done, missing or partly there, as the logs of its tables tell."""
+"""Keys of a job that are done, missing or partly there, as the logs of its tables tell."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Table:
     """No write with a key was ever made to it."""
     is_delta: bool = True
     mode: str = ""
-    """How its task writes: "append", "merge", "whole" for an overwrite of all, "part" for one of a part."""
+    """Its task's way of writing: "append", "merge", "whole" for an overwrite of all, "part" for one of a part."""
     source: str = "log"
-    """Who has read its log: "log" for this machine, "platform" for a task there, "receipts" if only these tell."""
+    """The reader of its log: "log" for this machine, "platform" for a task there, "receipts" if only these tell."""
     task: str = ""
     """The task that writes it."""
     told_since: int | None = None
@@ -54,9 +54,9 @@ class Table:
     untold: frozenset[Key] = frozenset()
     """Keys of which it can't be told: older than that without a receipt, or of before a RESTORE that is unclear."""
     untold_why: str = ""
-    """Why, where it is a RESTORE."""
+    """The reason, where it is a RESTORE."""
     forgotten: Mapping[Key, int] = field(default_factory=dict)
-    """When a person took keys back that have not been written since, in ms since the epoch."""
+    """The time at which a person took keys back that have not been written since, in ms since the epoch."""
 
     @property
     def may_have_had_none(self) -> frozenset[Key]:
@@ -83,7 +83,7 @@ class Keys:
     due: tuple[Key, ...]
     tables: tuple[Table, ...]
     places: Mapping[str, int] = field(default_factory=dict)
-    """Where each value of the only key parameter is among all that there should be."""
+    """The place of each value of the only key parameter among all that there should be."""
     left_out: tuple[str, ...] = ()
     """In words, what was asked for and is not among the keys that there should be."""
     made: frozenset[Key] | None = None
@@ -111,7 +111,7 @@ class Keys:
 
     @property
     def source(self) -> str:
-        """Who has told: "log", "platform", or "log and platform"."""
+        """The readers of the logs: "log", "platform", or "log and platform"."""
         return " and ".join(sorted({table.source for table in self.tables if not table.why})) or "log"
 
     @property

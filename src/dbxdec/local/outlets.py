@@ -15,7 +15,7 @@ CLOSED = 251
 """The exit code of a process that has no pipe to the runner any more."""
 
 LAST = " last"
-"""What follows the result of the last task of a process."""
+"""The word that follows the result of the last task of a process."""
 
 
 class Outlets:

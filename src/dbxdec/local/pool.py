@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 _LOOK_UP_S = 0.05
 GRACE_S = 10.0
-"""How long a task may take to end once it has been interrupted."""
+"""The seconds that a task may take to end once it has been interrupted."""
 
 _LAST_S = 5.0
-"""How long a process may take to end once its output has ended."""
+"""The seconds that a process may take to end once its output has ended."""
 
 
 @dataclass(frozen=True)

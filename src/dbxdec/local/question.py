@@ -27,7 +27,7 @@ _LONGEST_S = 600
 
 @dataclass(frozen=True)
 class Question:
-    """Where to look: the values of bundle variables, the project's folder, the folder that stands for remote places.
+    """The places to look at: values of bundle variables, the project's folder, the folder for remote places.
 
     `elsewhere` gives the answer of `survey.answer` from where tables can be read that this machine can't read. It is
     asked at most once, and only where there is such a table.

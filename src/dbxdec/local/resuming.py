@@ -86,7 +86,7 @@ def as_it_ended(before: Run, event: Mapping[str, Any]) -> TaskRun:
 
 
 Facts = tuple["Mapping[str, Any]", ...]
-"""What an attempt has read and written, as the ledger has it."""
+"""The reads and writes of an attempt, as the ledger has them."""
 
 
 def kept_iterations(job: Job, before: Run, kept: Collection[str]) -> dict[str, dict[int, Facts]]:

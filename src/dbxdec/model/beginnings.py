@@ -1,4 +1,4 @@
-"""Where tasks begin whose position in a source is unknown, as a person says it for one run: `--adopt`, `--restart`.
+"""The beginning of tasks whose position in a source is unknown, as said by a person for a run: `--adopt`, `--restart`.
 
 They are parameters of the job, so they belong to the run: a repair of it has them too.
 """
@@ -20,7 +20,7 @@ SNAPSHOT, LATEST = "snapshot", "latest"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Where a task whose position is unknown begins, and whether it begins anew; as a person has said for one run."""
+    """The beginning of a task whose position is unknown, and whether it begins anew; said by a person for one run."""
 
     adopted: Mapping[str, str]
     restarts: bool

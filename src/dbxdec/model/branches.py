@@ -1,4 +1,4 @@
-"""Which upstream tasks may not have run when a task does: those behind a branch, and those that may have failed."""
+"""Upstream tasks that may not have run when a task does: those behind a branch, and those that may have failed."""
 
 from __future__ import annotations
 

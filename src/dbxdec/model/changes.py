@@ -1,4 +1,4 @@
-"""Which rows of a table are new to a task: `.changes()` as data."""
+"""Rows of a table that are new to a task: `.changes()` as data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RESTART = "dbxdec_restart"
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a task reads of a table of which it has read a part before.
+    """A task's reading of a table of which it has read a part before.
 
     `kind` is "rows" (rows that were added), "latest" (the last change of each key) or "feed" (every change); `by` are
     the columns of the key. `starting` says what a first run gets, `on_rewrite` what becomes of commits that do more

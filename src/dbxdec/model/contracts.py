@@ -33,7 +33,7 @@ _BASES = {"dataframely": "dataframely.Schema", "pandera": "pandera.polars.DataFr
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What a frame has by the class `schema` of `library`; `name` is its "module:Qualified.Name".
+    """The content of a frame by the class `schema` of `library`; `name` is its "module:Qualified.Name".
 
     A manifest has only the name. `refusal` says why the class can't be a contract. Classes that one function makes have
     one name: contracts of two classes differ.
@@ -51,7 +51,7 @@ class Contract:
 
     @property
     def is_absent(self) -> bool:
-        """Whether the library is not installed here, so that nothing else than the name is known."""
+        """True if the library is not installed here, so that nothing else than the name is known."""
         return self.schema is None or any(STAND_IN_BASE in vars(base) for base in self.schema.__mro__)
 
     @property

@@ -174,7 +174,7 @@ class Output:
 
     @property
     def keyed(self) -> bool:
-        """Whether the table tells which keys of its job are there."""
+        """True if the table tells which keys of its job are there."""
         return self.settings.get("keyed") is not False
 
     @property
@@ -221,7 +221,7 @@ class Task:
     closes_over: Mapping[str, str] = field(default_factory=dict)
     """Digests of the plain values that the function takes along from the job's body, by name."""
     contracts: Mapping[str, Contract] = field(default_factory=dict)
-    """What the annotations say of frames that it gets, by their places in its arguments: `flights`, `parts[0]`."""
+    """Contracts that its annotations name for frames, by their places in its arguments: `flights`, `parts[0]`."""
     # Only the build knows these: where the task was called and overridden, and which inputs may be None.
     called_at: SourceLocation | None = field(default=None, compare=False)
     overridden_at: SourceLocation | None = field(default=None, compare=False)
@@ -283,7 +283,7 @@ class JobParameter:
 
     @property
     def follows(self) -> Follower | None:
-        """What makes the default of the moment at which the run was triggered; None if the default is a constant."""
+        """The rule that makes the default of the moment when the run was triggered; None for a constant."""
         return self.run_date or (self.key if self.key is not None and self.key.is_period else None)
 
     def is_key(self, value: Any) -> bool:

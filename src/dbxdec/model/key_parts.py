@@ -1,4 +1,4 @@
-"""Which keys of a job share the part of a table that a run replaces, so that the run for one takes another's rows."""
+"""Keys of a job that share the part of a table that a run replaces, so that the run for one takes another's rows."""
 
 from __future__ import annotations
 

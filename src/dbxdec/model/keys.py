@@ -242,7 +242,7 @@ def from_json_form(form: Any) -> Key:
 
 @dataclass(frozen=True)
 class KeyDefault:
-    """What `key(...)` returns: a value, and the values that there should be, None for all of the parameter's type."""
+    """A default by `key(...)`: a value, and the values that there should be, None for all of the parameter's type."""
 
     value: Any
     values: tuple[Any, ...] | None = None

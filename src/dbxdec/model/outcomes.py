@@ -1,4 +1,4 @@
-"""How expectations of a table, and rules of a contract, came out, as sentences."""
+"""Results of a table's expectations, and of a contract's rules, as sentences."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from dbxdec.model.dag import Job, Output, Task
 
 OF_ITEMS = "each item has a table of its own"
-"""Why it can't be told which keys are in what a for-each task overwrites as a whole."""
+"""The reason why it can't be told which keys are in what a for-each task overwrites as a whole."""
 
 BEFORE_IT_WAS_THERE = (
     "its log lacks iterations of the run that made it: they have failed, or have returned None before it was there"
 )
-"""Why it can't be told whether the first key of a table is there."""
+"""The reason why it can't be told whether the first key of a table is there."""
 
 
 def tables(job: Job) -> list[tuple[Task, str, Output]]:

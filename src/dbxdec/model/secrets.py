@@ -29,7 +29,7 @@ _used: dict[str, Secret] = {}
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where a secret is kept: what `secret(scope, key)` returns. It never holds the value.
+    """A reference to a secret, as `secret(scope, key)` returns it. It never holds the value.
 
     A task that receives one as an argument gets the value, a string.
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """How a task, or a run, ended. A state is a string: `"success"`, `"upstream failed"` and so on.
+    """The state in which a task, or a run, ended. It is a string: `"success"`, `"upstream failed"` and so on.
 
     `EXCLUDED`: its branch was not taken or its `run_if` did not hold, which the platform treats as success. `SKIPPED`:
     only the platform can run it, and here it counts as done. `DESELECTED`: nobody has asked for it, which the platform

@@ -42,7 +42,7 @@ _FIRST_POLL_S, _LAST_POLL_S, _SLOWER = 0.25, 20.0, 1.4
 
 @dataclass(frozen=True)
 class Event:
-    """What has become of a key: its run has been started or repaired, is watched, was skipped, or has ended.
+    """A change in the work for a key: its run has been started or repaired, is watched, was skipped, or has ended.
 
     It was "found" where another command has started it, and it has ended already.
     """
@@ -102,7 +102,7 @@ class Backfill:
     deployed: Deployed
     workspace: Workspace
     named: str
-    """What names the workspace for everybody."""
+    """The name of the workspace, as everybody has it."""
     started: Started
     slots: Slots
     given: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Where a target's job is: its id and its workspace, as the bundle's CLI tells, a person, or an earlier call here."""
+"""The place of a target's job: its id and its workspace, as the bundle's CLI, a person or an earlier call tells."""
 
 from __future__ import annotations
 

@@ -199,12 +199,12 @@ def token(workspace: str, job_id: int, parameters: Mapping[str, str], previous: 
 
 
 FIRST = "first"
-"""What a run comes after when no run of its key is known."""
+"""A word for the run before the first one of a key."""
 
 
 @dataclass(frozen=True)
 class Slots:
-    """How many runs of a backfill, and of anybody, may be at work at once."""
+    """The numbers of runs that may be at work at once: of a backfill, and of anybody."""
 
     own: int
     all: int

@@ -1,4 +1,4 @@
-"""What an attempt of a task reads of tables of which it has read a part before, and what of it each output lacks."""
+"""Rows that an attempt reads of tables of which its task has read a part before, and those that each output lacks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an attempt reads, by parameter, and what its commits state, by output.
+    """The reads of an attempt, by parameter, and the statements of its commits, by output.
 
     `done` are the outputs that this run has written. Others that are in neither are ahead: what is read, they have.
     `same` are the versions of those of them that have exactly that, by a commit of an earlier run.
@@ -39,12 +39,12 @@ class Plan:
     progress: Mapping[str, Progress]
     done: Mapping[str, WriteResult]
     needs_table: bool = False
-    """Whether the outputs have to store something: without a table nothing tells what was left out at first."""
+    """True if the outputs have to store something: without a table nothing tells what was left out at first."""
     same: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_done(self) -> bool:
-        """Whether this run has written everything."""
+        """True if this run has written everything."""
         return not self.progress
 
 

@@ -46,9 +46,9 @@ class Execution:
     waiting: tuple[Waiting, ...] = ()
     """The tables with keys of for-each tasks that take their items from this task."""
     written: dict[str, contexts.WriteResult] = field(default_factory=dict)
-    """What has become of its outputs."""
+    """The results of its writes."""
     consuming: Consuming | None = None
-    """What it reads of tables of which it has read a part before; None for a task that reads nothing of the kind."""
+    """The plan for tables of which it has read a part before; None for a task that reads nothing of the kind."""
 
     def environment(self) -> ExitStack:
         """Return the context managers for the task's own code: its context, its variables and its receipt."""
@@ -102,12 +102,12 @@ class Execution:
 
     @property
     def _planned(self) -> Plan | None:
-        """What is new to the task; None for one that reads nothing of the kind, and before its inputs are read."""
+        """The plan for new rows; None for a task that reads nothing of the kind, and before its inputs are read."""
         return None if self.consuming is None else self.consuming.plan
 
     @property
     def is_done(self) -> bool:
-        """Whether an earlier attempt of this run has stored what the task returned: it must not be called again.
+        """True if an earlier attempt of this run has stored what the task returned: it must not be called again.
 
         It would read what is new by now, and that belongs to the next run.
         """

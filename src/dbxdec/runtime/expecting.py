@@ -1,4 +1,4 @@
-"""How the expectations of tables, and the contracts of those who write them, come out for the rows that are there."""
+"""Looks at rows that are there by the expectations of their tables, and by the contracts of those who write them."""
 
 from __future__ import annotations
 

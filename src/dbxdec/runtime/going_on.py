@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Start:
-    """What is known before an attempt reads anything.
+    """The facts that are known before an attempt reads anything.
 
     `standings` say of each output how far it has read, `heads` of each source what it is now; None where it is not
     there. `stamps` are those of commits of the sources. `wanted` is where a person has said that the task begins.

@@ -67,7 +67,7 @@ class Iteration:
     item: Item
     id: str
     of: int = 1
-    """How many items there are."""
+    """The number of items."""
 
     def value(self, note: Annotation, what: str) -> Any:
         """Return the item as the annotation asks for it, as `Item.value` does."""

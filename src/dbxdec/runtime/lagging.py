@@ -1,4 +1,4 @@
-"""How far the tasks of a job are behind the tables of which they read what is new, as the logs tell."""
+"""The distance of a job's tasks from the tables of which they read what is new, as the logs tell."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be changed for `keys`, as a log has them: said that they are there, or with `forget` taken back.
+    """A change for `keys`, as a log has them: to say that they are there, or with `forget` to take them back.
 
     With `from_partitions` only those of which a table has the partition. With `dry` it is only told.
     """

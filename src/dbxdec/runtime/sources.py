@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Manager(Protocol):
-    """What a manager of Delta tables does for a task that reads what is new, or what stands for one in a test."""
+    """The part of a manager of Delta tables, or of a test's, that serves a task which reads what is new."""
 
     @property
     def merges(self) -> frozenset[str]: ...
@@ -65,7 +65,7 @@ class Output:
 
     @property
     def appends(self) -> bool:
-        """Whether rows that it has would be there twice if they came again: a merge takes them."""
+        """True if rows that it has would be there twice if they came again: a merge takes them."""
         return not self.manager.merges.issuperset(self.context.returns or ("a frame",))
 
     def consumer(self, project: str, name: str, beside: frozenset[str]) -> Consumer:

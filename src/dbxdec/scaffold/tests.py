@@ -26,7 +26,7 @@ _AFTER = {"tox.ini": "[pytest]", "setup.cfg": "[tool:pytest]"}
 
 @dataclass(frozen=True)
 class Settings:
-    """Where pytest's settings are in a project: in `file`, pyproject.toml where none has any.
+    """The place of pytest's settings in a project: `file`, pyproject.toml where none has any.
 
     `have_path` is whether they say where packages are.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _VARIABLE = (str, bool, int, float, Decimal, dt.date, os.PathLike)
 _YEARS = (1970, 9998)
-"""Those in which a run can start: the platform counts from 1970, and Python ends with 9999 in any zone."""
+"""The years in which a run can start: the platform counts from 1970, and Python ends with 9999 in any zone."""
 _MAPPINGS = {
     "inputs": 'inputs={"task": result}',
     "task_values": 'task_values={"task": {"key": 1}}',

@@ -124,7 +124,7 @@ class Lake:
         return self._versions[place]
 
     def has(self, place: str) -> bool:
-        """Whether there is a table at `place`, or one was given by an end of it."""
+        """True if there is a table at `place`, or one was given by an end of it."""
         return place in self._versions or any(is_at(place, name) for name in self._given)
 
     def newest(self, place: str) -> Any:

@@ -1,4 +1,4 @@
-"""What is new in a table in memory, and how far a task has read: as a Delta table's log tells it.
+"""New rows of a table in memory, and the position of a task: as a Delta table's log tells it.
 
 There are no files, so what a version has done to rows is seen by comparing it with the one before: rows that are gone
 were deleted, others were inserted. A table in memory has a change data feed for those who ask for changes.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class TaskResult:
-    """How a task ended, or one iteration of it.
+    """The result of a task, or of one iteration of it.
 
     Attributes:
         key: The task's key.
@@ -57,7 +57,7 @@ class TaskResult:
 
     @property
     def value(self) -> Any:
-        """What the task has stored: a frame, a small result, a dict of its outputs, a list for its iterations.
+        """The task's stored result: a frame, a small result, a dict of its outputs, a list for its iterations.
 
         If nothing stores it, it is what the function returned. Of a condition it is whether it holds.
 
@@ -76,7 +76,7 @@ class TaskResult:
 
 @dataclass(frozen=True, eq=False)
 class JobResult:
-    """How a run of a job ended.
+    """The result of a run of a job.
 
     `result["delays"]` is the result of its task `delays`; `result["a/b"]` that of the task `b` of the job that the task
     `a` runs. A task that the job does not have is a RunError.
@@ -117,7 +117,7 @@ class JobResult:
 
     @property
     def state(self) -> State:
-        """How the run ended, as on the platform: failed if a task has failed that no other waits for."""
+        """The state in which the run ended, as on the platform: failed if a task has failed that no other waits for."""
         return status.of_run({key: task.state for key, task in self.tasks.items()}, self.upstream)
 
     @property
@@ -133,12 +133,12 @@ class JobResult:
 
     @property
     def error(self) -> Exception | None:
-        """What the first task that failed has raised; None if no task has failed."""
+        """The error that the first failed task has raised; None if no task has failed."""
         errors = [task.error for task in self.tasks.values() if task.error is not None]
         return next((error for error in errors if not isinstance(error, HandledError)), None)
 
     def __getitem__(self, key: str) -> TaskResult:
-        """How the task `key` did. Raises RunError for a task that the job does not have."""
+        """Return the result of the task `key`. Raises RunError for a task that the job does not have."""
         __tracebackhide__ = True
         check_key(key)
         first, _, rest = key.partition("/")

@@ -1,4 +1,4 @@
-"""What the platform asks of clusters: of their size, and in Environments mode also of their tasks.
+"""Rules of the platform for clusters: for their size, and in Environments mode also of their tasks.
 
 In that mode a cluster's tasks have environments, as on serverless, instead of libraries (the Jobs API's reference,
 "dependency_mode", and docs.databricks.com, "Databricks Runtime 19.0").

@@ -1,4 +1,4 @@
-"""What a task's process gets besides the platform's own packages: the wheel, other wheels of the tree, and packages.
+"""Libraries of a task's process besides the platform's own packages: the wheel, other wheels of the tree, and packages.
 
 With a lock these are the packages of its compute's Python, each in one version.
 """

@@ -1,4 +1,4 @@
-"""Which versions of a package several requirements leave together: pip installs one version, so there must be one."""
+"""Versions of a package that several requirements leave together: pip installs one version, so there must be one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is certain about strings with bundle variables inside, whatever the values of the variables are."""
+"""Certain facts about strings with bundle variables inside, whatever the values of the variables are."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Progress:
-    """What the discovery process is about to do, with a module or a job, so that it is known where it died."""
+    """The next step of the discovery process, with a module or a job, so that it is known where it died."""
 
     module: str = ""
     job: str = ""

@@ -1,4 +1,4 @@
-"""Whether a lock is the one of the project's dependencies, as they are now."""
+"""Comparison of a lock with the project's dependencies, as they are now."""
 
 from __future__ import annotations
 
