@@ -1,4 +1,4 @@
-"""What the build costs: the hook over the same build without it, and `dbxdec bundle` where nothing has changed."""
+"""The cost of the build: the hook over the same build without it, and `dbxdec bundle` where nothing has changed."""
 
 from __future__ import annotations
 

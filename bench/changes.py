@@ -1,4 +1,4 @@
-"""What a reader of what is new pays: for a long history of the source, and in memory for a long backlog."""
+"""The cost for a reader of what is new: with a long history of the source, and in memory with a long backlog."""
 
 from __future__ import annotations
 

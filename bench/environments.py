@@ -66,5 +66,5 @@ def _version(python: str) -> tuple[int, ...]:
 
 
 def why_no_rival() -> str:
-    """What to say where nothing can be compared."""
+    """The message where nothing can be compared."""
     return f"skipped: {RIVAL} needs Python {'.'.join(map(str, NEEDS))}, and none was found (on PATH, or pyenv's)"

@@ -1,4 +1,4 @@
-"""What a table pays for expectations and contracts: a write with them over the same without, in time and in memory."""
+"""The cost of a table's expectations and contracts: a write with them over the same without, in time and in memory."""
 
 from __future__ import annotations
 

@@ -46,5 +46,5 @@ def numbers() -> Iterator[str]:
 
 
 def priced(lineitem: pl.LazyFrame) -> pl.LazyFrame:
-    """What a task makes of TPC-H's lineitem: a column more."""
+    """TPC-H's lineitem with one more column, as a task makes it."""
     return lineitem.with_columns(total=pl.col("l_extendedprice") * (1 - pl.col("l_discount")))

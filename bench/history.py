@@ -1,4 +1,4 @@
-"""What it takes to look at 5,000 runs that are kept, and to find the one to resume."""
+"""The cost of looking at 5,000 runs that are kept, and of finding the one to resume."""
 
 from __future__ import annotations
 

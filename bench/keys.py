@@ -1,4 +1,4 @@
-"""What keys cost: asking tables which ones they have, and a backfill over its tasks."""
+"""The cost of keys: asking tables which ones they have, and a backfill over its tasks."""
 
 from __future__ import annotations
 

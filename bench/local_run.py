@@ -1,4 +1,4 @@
-"""What `dbxdec run` takes for each task of its own: of 200 that do nothing, in warm processes; and other commands."""
+"""The own time of `dbxdec run` for each task, of 200 that do nothing, in warm processes; and other commands."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def per_task(folder: Path) -> Iterator[Pair]:
 
 
 def commands(folder: Path) -> Iterator[Pair]:
-    """What a person waits for: `--help` in 0.15 s, `check` of a small project in a second, a bare Python included."""
+    """Commands a person waits for: `--help` in 0.15 s, `check` of a small project in 1 s, a bare Python included."""
     project = shop(folder / "shop")
     for argument, limit, rounds in (("--help", 130, 15), ("check", 980, 7)):
         yield paired(
@@ -87,4 +87,4 @@ def _bare() -> float:
 
 
 def _nothing(_: int) -> None:
-    """What the tasks do."""
+    """The body of the tasks."""

@@ -1,4 +1,4 @@
-"""What a task does through the IoManager. `direct.py` has the same functions with the calls of polars.
+"""The work of a task through the IoManager. `direct.py` has the same functions with the calls of polars.
 
 A generator prepares up to its first `yield`; what comes after it is what is measured.
 """

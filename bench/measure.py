@@ -1,5 +1,5 @@
-"""What is measured, and how: in turn, so that a drifting machine drifts for all, and in processes of their own where
-memory or caches matter."""
+"""Measures calls in turn, so that a drifting machine drifts for all, and in processes of their own where memory or
+caches matter."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Budget:
-    """What the project has set: `ratio`: at most so many times the yardstick; `more`: at most so much more than it, in
-    the unit of the measurement; `fold`: so many times less than it at least."""
+    """A limit that the project has set: `ratio`: at most so many times the yardstick; `more`: at most so much more than
+    it, in the unit of the measurement; `fold`: so many times less than it at least."""
 
     kind: Literal["ratio", "more", "fold"]
     limit: float
@@ -47,7 +47,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Pair:
-    """What ours and the yardstick have cost, round by round, in `unit`; `cpu` has the same in CPU time."""
+    """The costs of ours and of the yardstick, round by round, in `unit`; `cpu` has the same in CPU time."""
 
     name: str
     over: str

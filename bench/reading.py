@@ -1,4 +1,4 @@
-"""What a reader pays for a long history: one append among many others, over the same rows in a table of their own."""
+"""The cost of a long history for a reader: one append among many others, over the same rows in a table of their own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BUDGET = Budget("ratio", 1.2)
 
 
 def results(folder: Path) -> Iterator[Pair]:
-    """What one run appended, read by its run, in a table of `EARLIER` earlier commits."""
+    """The rows that one run appended, read by its run, in a table of `EARLIER` earlier commits."""
     io = PolarsDeltaIoManager("unused", mode="append")
     table = folder / "long"
     for run in range(EARLIER):

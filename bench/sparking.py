@@ -79,7 +79,7 @@ def _frame(spark: Any, rows: int) -> Any:
 
 
 def _reads(spark: Any, frame: Any, scratch: Path) -> Iterator[Pair | Line]:
-    """What one append has stored, of a table of many files, over a table that holds nothing else."""
+    """A read of the rows that one append has stored in a table of many files, over a table that holds nothing else."""
     io = SparkDeltaIoManager("unused", mode="append")
     many, alone = str(scratch / "many"), str(scratch / "alone")
     frame.repartition(_FILES).write.format("delta").save(many)
@@ -96,7 +96,7 @@ def _reads(spark: Any, frame: Any, scratch: Path) -> Iterator[Pair | Line]:
 
 
 def _expected(spark: Any, frame: Any, scratch: Path) -> Iterator[Pair | Line]:
-    """What a table pays for its expectations: an overwrite of ten times the rows with them over the same without."""
+    """The cost of a table's expectations: an overwrite of ten times the rows with them over the same without."""
 
     def written(name: str, **expectations: Any) -> Callable[[], None]:
         def write() -> None:

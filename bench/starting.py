@@ -1,4 +1,4 @@
-"""What it costs to start a task: `dbxdec-run` of one that does nothing, over importing it, and over its rival."""
+"""The cost of starting a task: `dbxdec-run` of one that does nothing, over importing it, and over its rival."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def start_up(folder: Path) -> Iterator[Pair | Line]:
 
 
 def _against(folder: Path, newer: str, project: Project, arguments: list[str]) -> Pair:
-    """What both runners add to a bare Python, on the same Python."""
+    """The time that both runners add to a bare Python, on the same Python."""
     own = _with_pipeline(folder / "ours-newer", newer, folder, project)
     other = environments.tools(folder)
     rival = _rival(folder / "rival")
@@ -69,7 +69,7 @@ def _against(folder: Path, newer: str, project: Project, arguments: list[str]) -
 
 
 def _more(runs: list[Sample], bare: list[Sample]) -> list[Sample]:
-    """What the runs took more than the bare ones of the same rounds."""
+    """The time that the runs took more than the bare ones of the same rounds."""
     return [Sample(a.wall - b.wall, a.cpu - b.cpu) for a, b in zip(runs, bare, strict=True)]
 
 
@@ -120,7 +120,7 @@ def _with_pipeline(where: Path, python: str, folder: Path, project: Project) -> 
 
 
 def _arguments(project: Project) -> list[str]:
-    """What the platform gives to the one task."""
+    """The arguments that the platform gives to the one task."""
     (form,) = project.jobs()["nothing"]["tasks"]
     named = form["python_wheel_task"]["named_parameters"]
     return [f"--{name}={_REFERENCES.get(value, value)}" for name, value in named.items()]

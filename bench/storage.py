@@ -1,4 +1,4 @@
-"""What IoManagers cost over the direct calls of polars and deltalake, in time."""
+"""The cost of IoManagers over the direct calls of polars and deltalake, in time."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def _reader_of(base: type) -> type:
 
 
 class _Reading:
-    """What a reader of streams does differently for `cloudFiles`."""
+    """The methods of a reader of streams that differ for `cloudFiles`."""
 
     dbxdec_files: _Files
 
@@ -107,7 +107,7 @@ class _Reading:
 
 
 class _Files:
-    """What a reader has been told, and what a stream of files makes of it."""
+    """The options that a reader was given, and what a stream of files makes of them."""
 
     def __init__(self, spark: Any) -> None:
         self.spark = spark

@@ -103,15 +103,15 @@ class IoManager(ABC):
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """The libraries that annotations need which are not the manager's own, by their types."""
     merges: ClassVar[frozenset[str]] = frozenset()
-    """Those of them that are merges into a table, without rows of their own."""
+    """The types in `writes` that are merges into a table, without rows of their own."""
     reads_changes: ClassVar[bool] = False
-    """Whether it can tell which rows of a table are new to a task (`table(...).changes()`)."""
+    """True if it can tell which rows of a table are new to a task (`table(...).changes()`)."""
     checks_contracts: ClassVar[bool] = False
-    """Whether `write` compares values with `OutputContext.contract` itself, where they are stored but not committed."""
+    """True if `write` compares values with `OutputContext.contract` itself, when they are stored but not committed."""
     merges_by_settings: ClassVar[bool] = False
-    """Whether a merge carries its receipt by settings of a session, which serverless compute does not accept."""
+    """True if a merge carries its receipt by settings of a session, which serverless compute does not accept."""
     reads_table: ClassVar[bool] = False
-    """Whether `read` tells the whole table from what one write stored (`InputContext.rows`)."""
+    """True if `read` distinguishes the whole table from what one write stored (`InputContext.rows`)."""
     table_options: ClassVar[tuple[str, ...]] = ("shared",)
     """The attributes that `table(name, ...)` may set."""
     _table: str | None = None
@@ -165,7 +165,7 @@ class IoManager(ABC):
         """
 
     def joins(self, returns: tuple[str, ...] | None) -> bool:
-        """Whether the iterations of a for-each task may write one target, each its own part of it.
+        """Return whether the iterations of a for-each task may write one target, each its own part of it.
 
         `returns` is as in OutputContext. Where they may not, each iteration has a target of its own, `item_target`.
         """
@@ -220,7 +220,7 @@ class IoManager(ABC):
 
     @property
     def combines(self) -> bool:
-        """Whether it implements `combine`."""
+        """True if it implements `combine`."""
         return type(self).combine is not IoManager.combine
 
     def combine(self, values: list[Any], context: InputContext) -> Any:
@@ -235,7 +235,7 @@ class IoManager(ABC):
         )
 
     def settings(self) -> dict[str, Any]:
-        """What a reader of the manifest should know about how this manager writes. JSON only, no secrets."""
+        """Return what a reader of the manifest should know about how this manager writes. JSON only, no secrets."""
         return {}
 
     @forgiving(_mistaken)
@@ -353,9 +353,9 @@ class IoManager(ABC):
         return []
 
     def name_problems(self, name: str) -> list[Problem]:
-        """What is wrong with the name of a table: one below `base_path` must not lead out of it.
+        """Return what is wrong with the name of a table: one below `base_path` must not lead out of it.
 
-        It is asked when the table is named, and again in a run, with the values of bundle variables in the name.
+        It is called when the table is named, and again in a run, with the values of bundle variables in the name.
         """
         return names.of_path(name) if self.base_path is not None else []
 
@@ -385,11 +385,11 @@ class IoManager(ABC):
 
     @property
     def is_table(self) -> bool:
-        """Whether this manager is bound to one table."""
+        """True if this manager is bound to one table."""
         return self._table is not None
 
     def template(self, job: str, task: str) -> str | None:
-        """Where the task's result goes, with bundle variables unresolved; None for a manager without paths."""
+        """Return the place of the task's result, with bundle variables unresolved; None for a manager without paths."""
         if self.base_path is None:
             return None
         root = str(self.base_path).replace("{job}", job).replace("{task}", task)

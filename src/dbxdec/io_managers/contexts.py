@@ -1,4 +1,4 @@
-"""What an IoManager is told of each read and write, what it tells of them, and the proof of a write.
+"""The facts that an IoManager is told of each read and write, those that it tells of them, and the proof of a write.
 
 Frozen data, without an engine: those who read and write know nothing else of each other.
 """
@@ -103,9 +103,9 @@ class Receipt:
     parameters: str
     lock: str = ""
     progress: Progress | None = field(default=None, compare=False)
-    """How far the writer has read what is new in other tables; None for a task that reads nothing of that kind."""
+    """The writer's position in the tables whose new rows it reads; None for a task that reads nothing of that kind."""
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """What else the commit states, such as how its expectations came out."""
+    """Further facts that the commit states, such as the outcomes of its expectations."""
 
     def to_metadata(self, **facts: Any) -> str:
         """Return the string for a commit's `userMetadata`, the only field that delta-rs and Spark both write and read.
@@ -149,7 +149,7 @@ version that the task wrote. "changed": like "run", but for a merge only the row
 
 @dataclass(slots=True)
 class ReadFacts:
-    """What a manager has told of a read, for the log line and the record of a local run."""
+    """The facts of a read that a manager has told, for the log line and the record of a local run."""
 
     version: int | None = None
     rows: int | None = None
@@ -159,7 +159,7 @@ class ReadFacts:
 
 @dataclass(frozen=True, slots=True)
 class InputContext:
-    """What a read is asked for: the argument of `IoManager.read`.
+    """A request to read: the argument of `IoManager.read`.
 
     Attributes:
         uri: The place to read.
@@ -215,7 +215,7 @@ class ItemWrite:
 
 @dataclass(frozen=True, slots=True)
 class OutputContext:
-    """What a write is told: the argument of `IoManager.write` and `IoManager.preflight`.
+    """The facts of one write: the argument of `IoManager.write` and `IoManager.preflight`.
 
     Attributes:
         uri: The place to write.
@@ -247,7 +247,7 @@ class OutputContext:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What became of a write, for the log and the record of the run.
+    """The result of a write, for the log and the record of the run.
 
     Attributes:
         version: The version of the table, where the storage has versions.

@@ -1,4 +1,4 @@
-"""How far a task has read other tables, as the commits of the table that it writes state it: data alone."""
+"""The position of a task in other tables, as the commits of the table that it writes state it: data alone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Span:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no version in it."""
+        """True if there is no version in it."""
         return self.skips or self.after == self.until
 
     @property
@@ -56,7 +56,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What one commit of a consumer states: its number, and the spans that it covers, by parameter.
+    """The statement of one commit of a consumer: its number, and the spans that it covers, by parameter.
 
     `epoch` is the version of the newest RESTORE of the target, which begins a new count. `seen` is the version of the
     target that the writer went by. `absent` are the parameters that got None, since their sources were not there yet.
@@ -71,7 +71,7 @@ class Progress:
     nothing: tuple[str, ...] = ()
     """Other outputs of the task that got nothing of these spans, and have no table to say so."""
     again: bool = False
-    """Whether the target has rows and all is read again: only a merge may take them. It is not stated."""
+    """True if the target has rows and all is read again: only a merge may take them. It is not stated."""
 
     @property
     def identifier(self) -> str:
@@ -113,7 +113,7 @@ def position(name: str, parameter: str, source: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Outlived:
-    """What the version of a position's identifier says: the version of the source, and of the target that had it."""
+    """The parts of the version of a position's identifier: the version of the source, and of the target that had it."""
 
     until: int
     target: int

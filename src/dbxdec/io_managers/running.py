@@ -1,4 +1,4 @@
-"""Which task is running, for an IoManager that the task's own code calls: the receipt of what it writes."""
+"""The running task, for an IoManager that the task's own code calls: the receipt of what it writes."""
 
 from __future__ import annotations
 

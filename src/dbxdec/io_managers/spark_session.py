@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CHECK = "dbxdec: "
 """The start of the message of an error that one of dbxdec's own checks raises in a query."""
 INSTEAD = "; instead: "
-"""What stands before the hint in such a message, if it has one."""
+"""The separator before the hint in such a message, if it has one."""
 _WRAPPED = f"[USER_RAISED_EXCEPTION] {CHECK}"
 """The same in the cause of another error, as of a write."""
 _RAISED = f"java.lang.RuntimeException: {CHECK}"

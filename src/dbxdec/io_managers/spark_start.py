@@ -162,7 +162,7 @@ def _launch(options: dict[str, str]) -> str:
 
 
 class _Output:
-    """What a JVM prints to stderr: kept until it has started, passed on to this process's stderr from then on."""
+    """The stderr of a JVM: kept until it has started, passed on to this process's stderr from then on."""
 
     def __init__(self) -> None:
         self._read, self.descriptor = os.pipe()

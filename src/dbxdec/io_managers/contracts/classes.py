@@ -1,4 +1,4 @@
-"""What the class of a contract asks for, by its library."""
+"""The structure that the class of a contract asks for, by its library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a contract asks of a frame, whichever library its class is of."""
+"""The demands of a contract on a frame, whichever library its class is of."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dbxdec.model.contracts import Contract
 
 Others = Literal["refused", "kept", "dropped"]
-"""What becomes of columns that a contract does not name."""
+"""The treatment of columns that a contract does not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class RuleOutcome:
-    """How a rule of a contract came out for `total` rows, by a `name` that has the class, as `Flights.delay|min`.
+    """The outcome of a contract's rule for `total` rows, by a `name` that has the class, as `Flights.delay|min`.
 
     `failed` is None if the rule is broken and nobody knows by how many rows. `said` is what is wrong, or empty.
     """
@@ -67,7 +67,7 @@ class RuleOutcome:
 
     @property
     def why(self) -> str | None:
-        """What the write fails by; None if it doesn't."""
+        """The problem that fails the write; None if it doesn't fail."""
         return None if self.only_warns or not self.said else self.said
 
     def facts(self) -> dict[str, Any]:

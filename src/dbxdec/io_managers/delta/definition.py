@@ -1,4 +1,4 @@
-"""What a Delta table is besides rows and types: clustering, properties, comments, rules of columns, constraints.
+"""The definition of a Delta table besides rows and types: clustering, properties, comments, column rules, constraints.
 
 A table gets them when it is made. On a table that is there, each write changes what can be changed in place.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 CONSTRAINT = "delta.constraints."
-"""What begins the property that keeps a constraint (Delta protocol, "CHECK constraints")."""
+"""The prefix of the property that keeps a constraint (Delta protocol, "CHECK constraints")."""
 COMPUTED = "delta.generationExpression"
 """The metadata of a column that is computed from others (Delta protocol, "Generated Columns")."""
 _MAX_CLUSTERING = 4  # docs.databricks.com, "Use liquid clustering for tables"
@@ -44,7 +44,7 @@ class Column:
 
     @property
     def is_computed(self) -> bool:
-        """Whether the table itself can fill the column."""
+        """True if the table itself can fill the column."""
         return bool(self.identity) or self.generated is not None or self.default is not None
 
     @property
@@ -130,7 +130,7 @@ class Definition:
 
     @property
     def has_rules(self) -> bool:
-        """Whether rows may be refused, or get columns."""
+        """True if rows may be refused, or get columns."""
         return bool(self.constraints) or any(one.not_null or one.is_computed for one in self.columns.values())
 
     def refuse_unknown(

@@ -1,4 +1,4 @@
-"""What has taken keys away from a table as a whole, kept for longer than the log: replacements and RESTOREs.
+"""The events that took keys away from a table as a whole, kept for longer than the log: replacements and RESTOREs.
 
 Identifiers of writes outlive the clean-up of the log; the commit of a RESTORE does not. So each write with a key looks
 at the commits since the one before it, and notes such an event as one more identifier, `dbxdec/epoch|AT` or
@@ -57,7 +57,7 @@ _WRITES = 3
 
 @dataclass(frozen=True, slots=True, order=True)
 class Event:
-    """What took keys away, at a moment in milliseconds since the epoch: all, or for a RESTORE those since `to`."""
+    """An event that took keys away, at `at` in milliseconds since the epoch: all, or for a RESTORE those since `to`."""
 
     at: int
     is_restore: bool = False

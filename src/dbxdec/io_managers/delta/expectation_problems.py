@@ -1,4 +1,4 @@
-"""What is wrong with the expectations of a table, as far as it can be told without the engine and the rows."""
+"""The problems of a table's expectations, as far as they can be told without the engine and the rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dbxdec.model.values import ValueType
 
 MOST, LONGEST = 100, 128
-"""How many expectations a table may have, and how many characters their names."""
+"""The most expectations that a table may have, and the most characters of their names."""
 
 
 def problems(manager: Expecting) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""What the rows of a table are expected to be: conditions that are counted, that drop rows, or that fail the write.
+"""The expectations of a table's rows: conditions that are counted, that drop rows, or that fail the write.
 
 A condition is SQL of the table's engine, or a function that makes an expression of the engine: engines differ in what
 the same SQL means, so none is ever carried to another one.
@@ -25,7 +25,7 @@ OF_QUARANTINE = FAILED, RUN, TASK = "_dbxdec_failed", "_dbxdec_run", "_dbxdec_ta
 EXPECT = "expect"
 """The name under which a commit states how the expectations of its rows came out."""
 UNJUDGED = "; no expectation was checked"
-"""What the note of a write says that stores no rows: nothing was expected of it."""
+"""The end of the note of a write that stores no rows: nothing was expected of it."""
 
 Condition = str | Callable[[Any], Any]
 Action = Literal["kept", "dropped", "quarantined", "failed"]
@@ -44,7 +44,7 @@ class Unique:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """How many rows a write stores; made by `rows(...)`."""
+    """Bounds of the number of rows that a write stores; made by `rows(...)`."""
 
     at_least: int | None = None
     at_most: int | None = None
@@ -147,7 +147,7 @@ class Expecting(Protocol):
 
     @property
     def merges(self) -> Collection[str]:
-        """Those of them that are merges."""
+        """The kinds of results that are merges."""
 
 
 def described(manager: Expecting) -> dict[str, Any]:
@@ -206,7 +206,7 @@ class Expectation:
 
     @property
     def is_of_rows(self) -> bool:
-        """Whether each row meets it or not."""
+        """True if it is a condition of single rows: each row meets it or not."""
         return not isinstance(self.rule, Unique | Rows | Fraction)
 
 

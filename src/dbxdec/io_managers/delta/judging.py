@@ -1,4 +1,4 @@
-"""Whether the rows of a write are what its table expects: what both engines share.
+"""Judges the rows of a write by the expectations of its table: the part that both engines share.
 
 An engine counts. What the numbers mean, and whether the write fails by them, is the same for both.
 """
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one expectation came out: how many of `total` rows do not meet it; `why` where the write fails by it.
+    """The outcome of one expectation: `failed` of `total` rows do not meet it; `why` is set if the write fails by it.
 
-    Of `rows` it is no row, of `unique` those whose values are not theirs alone, of `fraction` those that fulfil it.
+    Of `rows` that is no row, of `unique` those whose values are not theirs alone, of `fraction` those that fulfil it.
     """
 
     expectation: Expectation
@@ -120,7 +120,7 @@ class Judge:
 
     @property
     def drops(self) -> bool:
-        """Whether rows may be left out."""
+        """True if rows may be left out."""
         return bool(self.droppers)
 
     def in_order(self, outcomes: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class KeyLog:
-    """What the log of a table says. `created` is when the table was made, in milliseconds since the epoch.
+    """The contents of a table's log. `created` is when the table was made, in milliseconds since the epoch.
 
     `made` is the same where the log has the commit that made or replaced it: other commits may change that time, as
     delta-rs does for a merge with new columns.
@@ -103,7 +103,7 @@ class KeyLog:
     created: int | None
     made: int | None = None
     since: int | None = None
-    """When the log begins to tell, in ms since the epoch: keys of before may be there, too. None where it has all."""
+    """The moment when the log begins, in ms since the epoch: earlier keys may be there, too. None where it has all."""
 
     def standing(self) -> list[KeyWrite]:
         """Return the writes with keys whose rows nothing has taken away as a whole, the oldest first."""

@@ -37,11 +37,11 @@ class DeltaIoManager(IoManager):
     """Attributes whose options are passed on to the engine, each with what to write instead of the options dbxdec sets.
     """
     untexted: ClassVar[frozenset[str]] = frozenset()
-    """Those of them whose values need not be strings."""
+    """The attributes in `engine_options` whose values need not be strings."""
     engine_lacks: ClassVar[Mapping[str, str]] = {}
-    """What the engine can't give to a table, each with what to do instead."""
+    """The parts of a definition that the engine can't give to a table, each with what to do instead."""
     sql: ClassVar[Sql]
-    """How the engine writes strings and names in SQL."""
+    """The engine's syntax for strings and names in SQL."""
     one_name: ClassVar[Callable[[str], str]] = str
     """A function that maps names that are the same to the engine to the same string."""
 

@@ -1,4 +1,4 @@
-"""How far a task has read what is new in other tables: kept in the commits of the table that it writes.
+"""The position of a task in the tables whose new rows it reads: kept in the commits of the table that it writes.
 
 Each such commit has one transaction identifier for the task and the output, whose version is a number that rises by
 one: of two writers that have read from the same place only one can commit (Delta protocol, "Transaction identifiers").
@@ -128,7 +128,7 @@ class Standing:
 
     @property
     def is_strange(self) -> bool:
-        """Whether the table has rows, and no commit tells from where."""
+        """True if the table has rows, and no commit tells from where."""
         return self.cursor is None and self.has_rows and not self.is_shared
 
 
@@ -147,10 +147,10 @@ def with_nothing(standings: Mapping[str, Standing]) -> dict[str, Standing]:
 
 @dataclass(slots=True)
 class Search:
-    """What the commits of a target tell of a consumer.
+    """The facts of a consumer that the commits of a target tell.
 
-    `is_whole` says that they reach back to the beginning of the table. `others` says that another output of the task
-    has written the table, `strangers` that somebody has of whom the consumer does not know.
+    `is_whole` says that these commits reach back to the beginning of the table. `others` says that another output of
+    the task has written the table, `strangers` that somebody has of whom the consumer does not know.
     """
 
     cursor: Cursor | None = None
@@ -160,7 +160,7 @@ class Search:
     strangers: bool = False
     oldest: int = 0
     is_voided: bool = False
-    """Whether a RESTORE has undone a position of the consumer that the log still has."""
+    """True if a RESTORE has undone a position of the consumer that the log still has."""
     shares: int | None = None
     """The version of an earlier run's commit that has what the write would store, as a receipt of it says (`SAME`)."""
     back_to: int | None = None
@@ -168,7 +168,7 @@ class Search:
 
     @property
     def done(self) -> WriteResult | None:
-        """What there is to say of the write if an earlier run has stored what it would store."""
+        """The result of the write if an earlier run has stored what it would store; None otherwise."""
         return None if self.shares is None else WriteResult(self.shares, note="written by an earlier run")
 
     def is_shared(self, consumer: Consumer) -> bool:

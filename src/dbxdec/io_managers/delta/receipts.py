@@ -130,7 +130,7 @@ class Found:
     operation: str = ""
     earlier: tuple[Found, ...] = ()
     of_other: bool = False
-    """Whether another write has made the commit, whose result this one shares."""
+    """True if another write has made the commit, whose result this one shares."""
     noted: int | None = None
 
     @property
@@ -140,7 +140,7 @@ class Found:
 
     @property
     def expectations(self) -> Mapping[str, Any]:
-        """How the expectations of its rows came out, by their names."""
+        """The outcomes of the expectations of its rows, by their names."""
         found = self.facts.get(EXPECT)
         return found if isinstance(found, dict) else {}
 
@@ -167,7 +167,7 @@ class Found:
 
     @property
     def ends_it(self) -> bool:
-        """Whether the write has nothing left to do: one that left the table alone may still store something.
+        """True if the write has nothing left to do: one that left the table alone may still store something.
 
         A write that has noted how far its task has read what is new is done, even if that gave no rows.
         """
@@ -285,7 +285,7 @@ def _counts(trail: Trail, found: Found) -> bool:
 
 
 CLOCK_SKEW_MS = 24 * 3_600_000
-"""How much older than a run a commit of that run may look: the clocks of writers differ."""
+"""The time by which a commit of a run may look older than the run: the clocks of writers differ."""
 _FINAL = 2
 # An engine goes by the timestamps of the storage, which has its own clock and may keep only whole seconds.
 _DOUBT_MS = 60_000

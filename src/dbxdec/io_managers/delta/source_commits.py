@@ -1,4 +1,4 @@
-"""What the commits of a table have done to its rows, for a reader of what is new, for all engines.
+"""The changes that the commits of a table have made to its rows, for a reader of what is new, for all engines.
 
 A commit adds files, removes them, or does both (Delta protocol, "Actions"). Compaction says of its files that their
 rows are no change.
@@ -67,20 +67,20 @@ class SourceCommit:
 
     @property
     def is_rewrite(self) -> bool:
-        """Whether it did more to rows than add some."""
+        """True if it did more to rows than add some."""
         if self.operation.startswith(_REDEFINES) and self.version > 0:
             return True
         return bool(self.removed) or (self.operation == "RESTORE" and bool(self.added))
 
     @property
     def rows(self) -> int | None:
-        """How many rows the added files have; None where their statistics don't say it."""
+        """The number of rows of the added files; None where their statistics don't say it."""
         counts = [json.loads(add.get("stats") or "{}").get("numRecords") for add in self.added]
         return sum(counts) if all(isinstance(count, int) for count in counts) else None
 
     @property
     def marks_rows(self) -> bool:
-        """Whether it marks single rows of files as deleted (Delta protocol, "Deletion Vectors")."""
+        """True if it marks single rows of files as deleted (Delta protocol, "Deletion Vectors")."""
         return any(one.get("deletionVector") for one in (*self.added, *self.removed))
 
 
@@ -96,12 +96,12 @@ class Reading:
 
     @property
     def is_empty(self) -> bool:
-        """Whether none of the commits has a row for the reader."""
+        """True if none of the commits has a row for the reader."""
         return not self.by_files and not self.by_feed
 
     @property
     def rows(self) -> int | None:
-        """How many rows the reader gets, where that is known without reading them."""
+        """The number of rows that the reader gets; None where it isn't known without reading them."""
         counts = [commit.rows for commit in self.by_files]
         known = [count for count in counts if count is not None]
         return sum(known) if not self.by_feed and len(known) == len(counts) else None

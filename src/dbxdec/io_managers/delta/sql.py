@@ -74,7 +74,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Sql:
-    """How an engine writes strings and names."""
+    """An engine's syntax for strings and names in SQL."""
 
     tokens: re.Pattern[str]
 

@@ -26,7 +26,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 """The libraries that each kind of frame needs. Its own is the first, which is an extra of dbxdec as well."""
 KINDS = frozenset(NEEDS)
 LAZY = frozenset({READER, RELATION, NARWHALS_LAZY})
-"""Those that have no rows before they are read."""
+"""The kinds that have no rows before they are read."""
 
 
 def require(kinds: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ class _Connection:
 
 
 _own = _Connection()
-"""That of the task that runs; outside of one, that of relations which are read by hand."""
+"""The connection of the task that runs; outside of one, that of relations which are read by hand."""
 
 
 @contextmanager

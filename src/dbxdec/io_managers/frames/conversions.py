@@ -1,4 +1,4 @@
-"""Which frame a task is given for an annotation, and the Polars frame of what it returns."""
+"""The frame that a task is given for an annotation, and the Polars frame of what it returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a frame without running it: its rows, and its columns with their types."""
+"""The facts of a frame that are known without running it: its rows, and its columns with their types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the jobs use: the lake, and the task that fills its first table."""
+"""The lake that the jobs use, and the task that fills its first table."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from dbxdec import DeltaMerge, job, run_date, task
 from flights_pipeline.pipelines.common import extract, lake
 
 FLIGHT = ["time_hour", "carrier", "flight"]
-"""What tells a flight from all others."""
+"""The columns that tell a flight from all others."""
 # Half a day late is rather a wrong date: such a flight is kept apart, for a person to look at, and not counted.
 departures_table = lake.table(
     "departed",

@@ -1,4 +1,4 @@
-"""What both jobs use: the places of their tables."""
+"""The places of the tables that both jobs use."""
 
 from __future__ import annotations
 

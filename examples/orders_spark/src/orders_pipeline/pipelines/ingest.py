@@ -81,7 +81,7 @@ def orders(orders: DataFrame, lines: DataFrame) -> DeltaMergeBuilder:
     schedule={"quartz_cron_expression": "0 0 4 2 * ?", "timezone_id": "UTC"},
 )
 def ingest(month: dt.date = run_date(offset_days=-31)) -> None:
-    """What has landed for a month becomes bronze, and silver merges it."""
+    """The data that has landed for a month becomes bronze, and silver merges it."""
     landed = orders_landed(landing, month)
     orders(landed, lines_landed(landing, landed))
     customers(landing)

@@ -1,4 +1,4 @@
-"""How often each customer has ordered: a count that goes on with the orders that have landed since it last ran."""
+"""The number of orders of each customer: a count that goes on with the orders that have landed since it last ran."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def orders_by_customer(landed: DataFrame) -> DeltaMerge:
 
 @job(cluster=cluster)
 def tally() -> None:
-    """What is new in bronze, whenever it runs and whatever has landed until then."""
+    """The orders that are new in bronze, whenever it runs and whatever has landed until then."""
     orders_by_customer(bronze_orders.changes())

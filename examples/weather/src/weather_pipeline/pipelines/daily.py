@@ -38,7 +38,7 @@ def daily_weather(
 
     @task
     def count_gaps(observations: dict[str, pl.DataFrame]) -> int:
-        """How many hours are missing, over all stations."""
+        """The number of hours that are missing, over all stations."""
         missing = {station: HOURS - frame["hour"].n_unique() for station, frame in observations.items()}
         log.info("missing hours: %s", missing)
         return sum(missing.values())

@@ -1,4 +1,4 @@
-"""How far a task has read what is new, by the log of the Delta table that it writes through Polars (see `progress`)."""
+"""The position of a task in its sources, by the log of the Delta table it writes through Polars (see `progress`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the rows of a write are what its table expects, through Polars.
+"""Judges the rows of a write by the expectations of its table, through Polars.
 
 The frame of the task runs once: its rows are stored first, those that are dropped apart, and what was stored is counted
 before the commit. Running a query twice could give other rows.
@@ -190,7 +190,7 @@ class Conditions:
     free: str
     returned: Mapping[str, pl.DataType] = field(default_factory=dict)
     together: bool = False
-    """Whether a condition may look at other rows: then each row is judged among all of them, in the task's order."""
+    """True if a condition may look at other rows: then each row is judged among all of them, in the task's order."""
 
     @property
     def bad(self) -> str:

@@ -34,7 +34,7 @@ _ADDED = (_INSERT, "update_postimage")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a reader asks for: a span of versions of a table, and what of it."""
+    """A reader's request: a span of versions of a table, and the kind of changes that it wants of them."""
 
     context: InputContext
     changes: Changes

@@ -104,7 +104,7 @@ class Rows:
 
     @property
     def _will_drop(self) -> bool:
-        """Whether rows may still be left out: of these the write asks nothing."""
+        """True if rows may still be left out: the write asks nothing of those."""
         return self._target.judge is not None and self._target.judge.drops and not self._accepted
 
     def _computed(self, table: DeltaTable | None) -> dict[str, str]:

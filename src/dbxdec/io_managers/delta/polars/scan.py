@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.polars.spellings import Spellings
 
 PARTITION = "partition."
-"""What begins the name of a partition column in delta-rs' table of files."""
+"""The prefix of the name of a partition column in delta-rs' table of files."""
 _EXACT_DIGITS = 15
 # Paths that are spelled the same whether encoded or not, and in the name of a folder "column=value".
 _PLAIN = re.compile(r"[A-Za-z0-9._~=/-]*")

@@ -41,12 +41,12 @@ class Target:
 
     @property
     def unjudged(self) -> str:
-        """What the note of a write says that stores no rows: nothing was expected of it."""
+        """The end of the note of a write that stores no rows: nothing was expected of it."""
         return "" if self.judge is None or not self.judge.expectations else UNJUDGED
 
     @property
     def watches_table(self) -> bool:
-        """Whether its rows are judged by those that are there, so that none may come in between."""
+        """True if its rows are judged by those that are there, so that none may come in between."""
         return self.judge is not None and bool(self.judge.of_table)
 
     def stating(self, **facts: Any) -> Target:

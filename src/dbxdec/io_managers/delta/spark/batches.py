@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 VIEW, BATCH = "dbxdec_view_of_the_batch", "dbxdec:the:batch"
-"""What a statement and a receipt have in place of the batch's view, and of its name."""
+"""The placeholders in a statement and a receipt for the batch's view, and for its name."""
 STREAM, NUMBER = "dbxdec:id:of:the:stream", "dbxdec:number:of:the:batch"
-"""What settings have in place of the two parts of that name."""
+"""The placeholders in settings for the two parts of that name."""
 FAILED = "dbxdec stopped the stream: "
 """The start of the message of an error that the function itself raises."""
 

@@ -37,7 +37,7 @@ _NOTE = "dbxdec"
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a checkpoint says of its last start: the id of the table, and the name of the stream."""
+    """The note of a checkpoint about its last start: the id of the table, and the name of the stream."""
 
     table: str
     stream: str = ""

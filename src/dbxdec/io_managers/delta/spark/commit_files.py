@@ -50,7 +50,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class CommitFiles:
-    """What a commit added and removed. A file that it removes and adds again, with other rows deleted, is neither."""
+    """A commit's added and removed files. One that it removes and adds again, with other rows deleted, is neither."""
 
     added: tuple[DataFile, ...]
     removed: frozenset[str]

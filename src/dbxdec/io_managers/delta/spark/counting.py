@@ -1,4 +1,4 @@
-"""How many rows of a frame share their values with others, in few seconds for many millions of rows."""
+"""Counts the rows of a frame that share their values with others, in few seconds for many millions of rows."""
 
 from __future__ import annotations
 

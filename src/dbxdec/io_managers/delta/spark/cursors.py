@@ -1,4 +1,4 @@
-"""How far a task has read what is new, by the log of the Delta table that it writes through Spark (see `progress`).
+"""The position of a task in its sources, by the log of the Delta table it writes through Spark (see `progress`).
 
 Spark takes one transaction identifier for a commit, and drops a write whose version is not above the last one, without
 an error. So the receipts tell who has taken a number.

@@ -1,4 +1,4 @@
-"""Whether the rows of a write are what its table expects, through Spark.
+"""Judges the rows of a write by the expectations of its table, through Spark.
 
 Spark commits itself. So conditions of single rows are judged while it writes: the numbers are observed in passing, and
 a row that must not be there fails the query. What needs all rows first is judged on rows that are stored apart.
@@ -37,7 +37,7 @@ class Judge(judging.Judge):
 
     @property
     def is_of_rows(self) -> bool:
-        """Whether each row can be judged alone, and nobody keeps those that are dropped."""
+        """True if each row can be judged alone, and nobody keeps those that are dropped."""
         return self.quarantine is None and all(one.is_of_rows for one in self.expectations)
 
     def marked(self, frame: Any, *, drops: bool = True) -> Marked:

@@ -39,7 +39,7 @@ _CHUNK_GROWTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What Spark says about a Delta table."""
+    """The details of a Delta table, as Spark tells them."""
 
     location: str
     partitions: tuple[str, ...]
@@ -48,7 +48,7 @@ class Detail:
     comment: str = ""
     clustering: tuple[str, ...] = ()
     is_guarded: bool = False
-    """Whether only the platform may write files into the table's folder."""
+    """True if only the platform may write files into the table's folder."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
 _MOST = 10
-"""How many commits are read one by one. Beyond that one job for all of them is quicker."""
+"""The number of commits that are read one by one. Beyond that one job for all of them is quicker."""
 _LINES = 20
 
 

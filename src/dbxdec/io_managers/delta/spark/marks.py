@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.judging import Outcome
 
 BROKEN = "expectations that a row does not meet: "
-"""What an error begins with by which a row fails its query; the places of the expectations follow."""
+"""The start of the message of the error by which a row fails its query; the places of the expectations follow."""
 _BITS = 62
-"""How many conditions one number has: of a `bigint`, without its sign."""
+"""The number of conditions that a `bigint` holds, its sign left out."""
 
 
 def marked(judge: judging.Judge, frame: Any, broken: Mapping[str, Any], *, drops: bool) -> Marked:
@@ -101,7 +101,7 @@ class Marked:
 
     @property
     def drop(self) -> Any:
-        """Whether a row is dropped."""
+        """A column that is true for a row that is dropped."""
         return self._breaks(self.judge.droppers)
 
     def _breaks(self, some: Collection[Expectation]) -> Any:

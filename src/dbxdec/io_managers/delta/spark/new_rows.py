@@ -43,7 +43,7 @@ _ADDED = f"{CHANGE} IN ('insert', 'update_postimage')"
 
 @dataclass(frozen=True)
 class NewRows:
-    """What a reader wants of a span of versions of `table`."""
+    """The rows that a reader wants of a span of versions of `table`."""
 
     table: SparkTable
     context: InputContext

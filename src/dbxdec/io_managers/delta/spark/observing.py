@@ -1,4 +1,4 @@
-"""How many rows met their conditions, as Spark tells it of a query while that writes them."""
+"""The numbers of rows that met their conditions, as Spark tells them of a query while that writes the rows."""
 
 from __future__ import annotations
 

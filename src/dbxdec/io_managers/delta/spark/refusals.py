@@ -1,4 +1,4 @@
-"""What Spark can't store, told without it: it takes seconds to start, and says some of this in words of its own."""
+"""Refuses what Spark can't store, without it: Spark takes seconds to start, and says some of this in its own words."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _BY_DRIVER = 10
 _DIGITS = 20
 _DIFFERENCES = 100
-"""How many versions are compared with the ones before them where the log can't be read: each has its files listed."""
+"""The most versions that are compared with those before them where the log can't be read: each has its files listed."""
 _STAY = frozenset({"OPTIMIZE", "REORG", "VACUUM START", "VACUUM END", "COMPUTE STATS", "ANALYZE"})
 """Operations that change no rows, whichever files they add."""
 _UPDATED = ("numTargetRowsUpdated", "numTargetRowsDeleted", "numUpdatedRows", "numDeletedRows")

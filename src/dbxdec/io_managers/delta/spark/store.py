@@ -51,14 +51,14 @@ class FrameWrite:
     options: Mapping[str, str]
     definition: Definition
     checkpoint: str | None = None
-    """Where the author wants the checkpoint of a stream."""
+    """The place that the author wants for the checkpoint of a stream."""
     shared: bool = False
-    """Whether other tasks write the table too."""
+    """True if other tasks write the table too."""
     judge: Judge | None = None
 
     @property
     def unjudged(self) -> str:
-        """What the note of a write says that stores no rows: nothing was expected of it."""
+        """The end of the note of a write that stores no rows: nothing was expected of it."""
         return "" if self.judge is None else UNJUDGED
 
     def stating(self, receipt: Receipt) -> FrameWrite:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _STOPS_OTHERS = "spark.sql.streaming.stopActiveRunOnRestart"
 _SHORTEST_S, _LONGEST_S = 0.02, 0.5
-"""How long to sleep before the next look at a stream."""
+"""The shortest and the longest sleep before the next look at a stream."""
 
 
 def is_streaming(frame: Any) -> bool:

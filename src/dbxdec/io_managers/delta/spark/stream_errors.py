@@ -1,4 +1,4 @@
-"""What a stream failed of: Spark's own error names the query, and has the cause somewhere below."""
+"""The cause of a stream's failure: Spark's own error names the query, and has the cause somewhere below."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AT_WORK = ("another query with same id is already active", "CONCURRENT_QUERY")
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a stream ended, as the messages of Spark's error and of its causes, the outermost first."""
+    """The reason why a stream ended, as the messages of Spark's error and of its causes, the outermost first."""
 
     error: BaseException
     messages: tuple[str, ...]
@@ -42,22 +42,22 @@ class Failure:
 
     @property
     def is_conflict(self) -> bool:
-        """Whether another writer of the table was faster."""
+        """True if another writer of the table was faster."""
         return is_conflict(self.error) or any(is_conflict(part) for part in parts_of(self.messages))
 
     @property
     def has_other_writer(self) -> bool:
-        """Whether another stream has written a batch of the checkpoint too, or is at work with it."""
+        """True if another stream has written a batch of the checkpoint too, or is at work with it."""
         return self.is_at_work or any(sign in self.text for sign in _WROTE_TOO)
 
     @property
     def is_at_work(self) -> bool:
-        """Whether another stream of this JVM is at work with the checkpoint."""
+        """True if another stream of this JVM is at work with the checkpoint."""
         return any(sign in self.text for sign in _AT_WORK)
 
     @property
     def has_not_begun(self) -> bool:
-        """Whether a server's process for the batches was too slow to start: Spark gives it ten seconds."""
+        """True if a server's process for the batches was too slow to start: Spark gives it ten seconds."""
         return "Python worker failed to connect back" in self.text
 
     def told(self, uri: str, task: str) -> RunError:

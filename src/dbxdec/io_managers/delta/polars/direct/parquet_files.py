@@ -57,7 +57,7 @@ class DataFile:
     partition: tuple[Any, ...]
     stats: str
     is_apart: bool = False
-    """Whether its rows do not go into the table."""
+    """True if its rows do not go into the table."""
 
     def added(self, partitions: Sequence[str]) -> AddAction:
         """Return the action that adds the file (Delta protocol, "Add File and Remove File")."""
