@@ -244,7 +244,7 @@ class _Plain:
         self._names = names
         self._within: list[Any] = []
         self.has_asked = False
-        """Whether the result depends on the surrounding namespace."""
+        """True if the result depends on the surrounding namespace."""
 
     def of(self, value: Any, given: Mapping[Any, Any] = types.MappingProxyType({})) -> Any:
         """Return the type behind `value`, with type parameters replaced by the `given` types."""

@@ -239,7 +239,7 @@ class StandInFinder(_Finder):
         self._unshipped = unshipped
         self.used: set[str] = set()
         self.own: dict[str, Problem] = {}
-        """What to say of absent modules that may be meant for the project's, by their names as dependencies."""
+        """The problems of absent modules that may be meant for the project's, by their names as dependencies."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None

@@ -61,7 +61,7 @@ class Rows:
         self._judged: tuple[Conditions, pl.LazyFrame] | None = None
         self._returned = frame.collect_schema() if target.context.contract is not None else None
         self._accepted = False
-        """Whether the frame has only rows that the table expects."""
+        """True if the frame has only rows that the table expects."""
 
     def __enter__(self) -> Rows:
         return self
