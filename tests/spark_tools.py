@@ -316,8 +316,8 @@ def rows_of(at: Place, *names: str) -> list[tuple[Any, ...]]:
 
         try:
             frame = pl.read_delta(at.uri, columns=list(names) or None)
-        except (deltalake.exceptions.DeltaError, pl.exceptions.PolarsError):
-            pass  # a feature of Spark's tables that delta-rs lacks
+        except (deltalake.exceptions.DeltaError, pl.exceptions.PolarsError, FileNotFoundError):
+            pass  # a feature of Spark's tables that delta-rs lacks, or a path that Polars takes for a pattern
         else:
             return sorted(frame.rows(), key=repr)
     found = at.manager().read(wanted(at.uri))
