@@ -804,6 +804,7 @@ def test_the_commit_of_the_numbers_has_no_key(flights: Flights) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.classic  # it takes a setting that serverless compute refuses
 def test_the_commit_of_the_numbers_looks_for_no_transaction(flights: Flights) -> None:
     """Delta would look for its identifier in the whole state of the table, which takes longer than the commit."""
     flights.write(flights.frame(), expect={"delay": "delay >= 0"})

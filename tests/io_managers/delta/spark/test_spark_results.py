@@ -12,7 +12,7 @@ import spark_tools
 from dbxdec import DeltaMerge
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers.contexts import ItemWrite, Rows, WriteResult
-from spark_tools import Place, needs_spark, output, receipt, rows, wanted
+from spark_tools import IS_CONNECT, Place, needs_spark, output, receipt, rows, wanted
 
 pytestmark = needs_spark
 spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.table, spark_tools.place
@@ -204,6 +204,8 @@ class TestProof:
     @pytest.mark.parametrize("attempt", [1, 2])
     def test_a_write_that_a_restore_has_undone_is_made_again(self, path: Place, kind: str, attempt: int) -> None:
         """Also by an attempt with the number of the one that made it: Spark drops it by its identifier at first."""
+        if IS_CONNECT and (kind, attempt) == ("merge", 1):
+            pytest.skip("classic: the first attempt of a merge looks for no earlier one there")
         path.write("append", "1", path.pairs((1, 1)))
 
         def again(number: int) -> WriteResult:

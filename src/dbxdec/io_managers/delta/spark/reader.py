@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta import stored_names
 from dbxdec.io_managers.delta.reader import Results
 from dbxdec.io_managers.delta.receipts import KEEP_VERSIONS, gone
-from dbxdec.io_managers.delta.spark import commit_files, log_files, predicates
+from dbxdec.io_managers.delta.spark import commit_files, log_files, predicates, source_log
 from dbxdec.io_managers.delta.spark.commit_files import CommitFiles
 from dbxdec.io_managers.delta.spark.log import History
 from dbxdec.io_managers.spark_frames import quoted
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.spark.log import Detail, SparkTable
 
 _LOOKED_AT = 100
+# Operations after which the files of earlier commits have the names of columns that the table has now.
+_OF_ROWS = frozenset(
+    {"WRITE", "STREAMING UPDATE", "MERGE", "UPDATE", "DELETE", "OPTIMIZE", "VACUUM START", "VACUUM END"}
+)
 
 
 def newest(table: SparkTable, context: InputContext) -> Any:
@@ -75,12 +80,25 @@ class SparkResults(Results[Any]):
         assert found is not None  # noqa: S101 - a receipt has been found in it
         return found
 
-    def _detail_of(self, rows: Any) -> Detail:
-        """Return the details of the version that `rows` reads: its files are named and parted as it was then."""
+    def _detail_of(self, rows: Any, version: int) -> Detail | None:
+        """Return the details of the version that `rows` reads: its files are named and parted as it was then.
+
+        None if nobody can tell them.
+        """
         known = log_files.definition_of(rows, self._table.spark, [stored_names.MODE])
         if known is None:
-            return self._detail
+            if not self._is_redefined_after(version):
+                return self._detail
+            folder = f"{self._detail.location.rstrip('/')}/_delta_log"
+            known = source_log.defined(self._table.spark, folder, version)
+        if known is None:
+            return None
         return replace(self._detail, partitions=known.partitions, properties=known.configuration)
+
+    def _is_redefined_after(self, version: int) -> bool:
+        """Return whether a later commit may have changed the names that files have for columns."""
+        later = itertools.takewhile(lambda commit: commit.version > version, History(self._table).known())
+        return any(commit.operation not in _OF_ROWS for commit in later)
 
     def partitions(self) -> Sequence[str]:
         return self._detail.partitions
@@ -154,8 +172,8 @@ class SparkResults(Results[Any]):
         both = CommitFiles(tuple(file for commit in commits if commit for file in commit.added), frozenset())
         oldest, newest = (chosen(results, key=lambda found: found.version) for chosen in (min, max))
         whole = self._table.frame(newest.version)
-        detail = self._detail_of(whole)
-        if detail != self._detail_of(self._table.frame(oldest.version)):
+        detail = self._detail_of(whole, newest.version)
+        if detail is None or detail != self._detail_of(self._table.frame(oldest.version), oldest.version):
             return None
         rows = both.rows(self._table, detail, whole.schema)
         if rows is not None and not is_connect(self._table.spark):
@@ -171,7 +189,8 @@ class SparkResults(Results[Any]):
         if (commit := self._commit(found)) is not None:
             if not commit.added:
                 return whole.limit(0)
-            detail = self._detail_of(whole)
+            if (detail := self._detail_of(whole, found.version)) is None:
+                return _of_files(self.at(found), self.added(found))
             if (rows := commit.rows(table, detail, whole.schema)) is not None:
                 if found.version < self._newest and not is_connect(table.spark):
                     self._refuse_gone([file.uri for file in commit.added], found.version)

@@ -131,7 +131,7 @@ class SourceLog:
     def definition(self, version: int, frame: Any) -> Definition | None:
         """Return the definition of the table at a version, which `frame` reads; None if nobody can tell."""
         found = log_files.definition_of(frame, self.table.spark, [FEED_PROPERTY, stored_names.MODE])
-        return found or _definition(self.table.spark, self.folder, version)
+        return found or defined(self.table.spark, self.folder, version)
 
 
 def head(table: SparkTable) -> Head:
@@ -212,8 +212,8 @@ _METADATA = (
 )
 
 
-def _definition(spark: Any, folder: str, version: int) -> Definition | None:
-    """Return the newest definition in the commits and the checkpoints up to a version."""
+def defined(spark: Any, folder: str, version: int) -> Definition | None:
+    """Return the newest definition in the commits and the checkpoints up to a version; None if they can't be read."""
     reader, place = spark.read.schema(_METADATA), escaped(folder)
     number = "CAST(substring(_metadata.file_name, 1, 20) AS BIGINT)"
     rows: list[Any] = []
