@@ -48,7 +48,7 @@ def compared(
         some = columns[number::_SCANS]
         names = [name for name in conditions if comparisons.get(name) in some]
         missed = [named(column).is_null() for column in some] + [~conditions[name] for name in names]
-        numbers = [breaks(conditions[name]).sum().alias(str(i)) for i, name in enumerate(names)]
+        numbers = [(~holds(conditions[name])).sum().alias(str(i)) for i, name in enumerate(names)]
         counts.append(Count(tuple(names), frame.filter(pl.any_horizontal(missed)).select(numbers)))
     return counts, [name for name in conditions if name not in comparisons]
 
@@ -61,12 +61,12 @@ def together(frames: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
     return pl.collect_all(frames, engine="streaming", optimizations=pl.QueryOptFlags(comm_subplan_elim=False))
 
 
-def breaks(met: pl.Expr) -> pl.Expr:
-    """Return whether a row breaks a condition.
+def holds(condition: pl.Expr) -> pl.Expr:
+    """Return whether a row meets a condition.
 
     Null is a violation, as in a CHECK constraint that asks for it and in the platform's own expectations.
     """
-    return ~met.fill_null(value=False)
+    return condition.fill_null(value=False)
 
 
 def are_distinct(frame: pl.LazyFrame, columns: Sequence[str]) -> bool:

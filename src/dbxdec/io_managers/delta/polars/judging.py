@@ -225,8 +225,7 @@ class Conditions:
         of_functions: list[pl.Expr] = []
         of_sql: list[pl.Expr] = []
         for one in some:
-            # Null is a violation, as in a CHECK constraint that asks for it and in the platform's own expectations.
-            told = self.met[one.name].fill_null(value=False).alias(met[one.name])
+            told = counting.holds(self.met[one.name]).alias(met[one.name])
             (of_sql if isinstance(one.condition, str) else of_functions).append(told)
         found = frame.with_columns(of_functions)
         if not self.values:
