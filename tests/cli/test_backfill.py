@@ -289,6 +289,7 @@ def test_a_job_without_keys_is_run_for_the_values_that_are_given(project: Projec
     assert rows(project, "bronze") == ["2024-01-30", "2024-01-30", "2024-01-31", "2024-02-01"]
 
 
+@pytest.mark.slow
 def test_a_run_for_other_parameters_is_another_one_where_a_job_has_no_keys(project: Project) -> None:
     """It is neither resumed nor counted: any parameter may say what a run is for, also one that no key is made of."""
     define(project, JOB.replace(f'daily(since=dt.date.fromisoformat("{FIRST}"))', "dt.date(2024, 1, 1)"))

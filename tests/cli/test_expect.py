@@ -309,6 +309,7 @@ def delays(tmp_path: Path) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_numbers_of_a_contract_are_in_runs_show_and_in_the_report(delays: Project) -> None:
     """Rules that are met have one line; a write that fails has its own, and those of the rules that are broken."""
     assert dbxdec(delays, "run", "daily").code == 0
@@ -367,6 +368,7 @@ def test_an_expectation_with_the_name_of_a_rule_has_a_row_of_its_own(delays: Pro
     }
 
 
+@pytest.mark.slow
 def test_a_table_that_a_contract_can_not_judge_is_exit_code_3(delays: Project) -> None:
     """It has other columns, or values that a type of the contract does not have; or it is no table."""
     stored(delays, delay=["a", "b"])
