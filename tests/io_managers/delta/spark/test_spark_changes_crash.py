@@ -212,9 +212,9 @@ def test_a_few_steps(path: Place, merges: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.classic
 @pytest.mark.parametrize(("seed", "merges"), [(1, False), (2, True)], ids=["append", "merge"])
-def test_a_hundred_steps(path: Place, seed: int, merges: bool) -> None:
+def test_hundreds_of_steps(path: Place, seed: int, merges: bool) -> None:
     """In any order."""
-    loop = walk(path, seed, 120 if THOROUGH else 20, merges=merges)
+    loop = walk(path, seed, 300 if THOROUGH else 20, merges=merges)
     if THOROUGH:  # few steps need not have had each
         assert {"won", "lost", "died after", "restored"} <= set(loop.seen)
 

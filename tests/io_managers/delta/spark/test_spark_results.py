@@ -205,7 +205,7 @@ class TestProof:
     def test_a_write_that_a_restore_has_undone_is_made_again(self, path: Place, kind: str, attempt: int) -> None:
         """Also by an attempt with the number of the one that made it: Spark drops it by its identifier at first."""
         if IS_CONNECT and (kind, attempt) == ("merge", 1):
-            pytest.skip("classic: the first attempt of a merge looks for no earlier one there")
+            pytest.xfail("connect: a merge that is called again as the first attempt is made again there")
         path.write("append", "1", path.pairs((1, 1)))
 
         def again(number: int) -> WriteResult:
